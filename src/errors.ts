@@ -1,0 +1,36 @@
+/**
+ * What went wrong, as a stable word. The command line maps each to an exit code (see `cli/exit-codes.ts`).
+ *
+ * - `usage`: an option or prompt that can't be taken
+ * - `checkpoint`: a folder or file that is missing, broken or not a Gemma 4 checkpoint
+ * - `pair`: target and assistant that do not fit
+ * - `unsupported`: a real checkpoint that this version cannot run yet
+ * - `context`: more tokens than the model's positions allow
+ * - `addon`: the native addon is missing, stale or cannot be loaded
+ * - `native`: MLX or the addon reported an error
+ * - `disposed`: use of something that was disposed
+ * - `aborted`: the caller's AbortSignal fired
+ */
+export type ErrorCode =
+  | "usage"
+  | "checkpoint"
+  | "pair"
+  | "unsupported"
+  | "context"
+  | "addon"
+  | "native"
+  | "disposed"
+  | "aborted";
+
+/** The one error family: a line that says what was expected, what was found and where, and what to do. */
+export class MlxGemmaError extends Error {
+  override readonly name = "MlxGemmaError";
+
+  constructor(
+    readonly code: ErrorCode,
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}

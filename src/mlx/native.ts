@@ -1,0 +1,196 @@
+/**
+ * The hand-written contract of the native addon (`native/*.cpp`). C++ implements exactly this and nothing else;
+ * TypeScript validates and explains, C++ asserts. Every entry throws a JavaScript `Error` on misuse.
+ */
+
+/** Element types that cross the boundary, by MLX's names. */
+export type Dtype = "bfloat16" | "float16" | "float32" | "int32" | "int64" | "uint32" | "uint8" | "bool";
+
+/** A lazy MLX array: a node of a graph until it is evaluated. Its memory is told to V8; `dispose` drops it early. */
+export interface NativeArray {
+  readonly shape: readonly number[];
+  readonly dtype: Dtype;
+  readonly nbytes: number;
+  readonly disposed: boolean;
+  /** Drops this handle. Graphs that use the array keep what they need. Twice is harmless. */
+  dispose(): void;
+}
+
+/** Graph-building operations. All are lazy; shapes are checked by MLX, its message becomes the error. */
+export interface NativeOps {
+  add(a: NativeArray, b: NativeArray): NativeArray;
+  subtract(a: NativeArray, b: NativeArray): NativeArray;
+  multiply(a: NativeArray, b: NativeArray): NativeArray;
+  divide(a: NativeArray, b: NativeArray): NativeArray;
+  maximum(a: NativeArray, b: NativeArray): NativeArray;
+  minimum(a: NativeArray, b: NativeArray): NativeArray;
+  less(a: NativeArray, b: NativeArray): NativeArray;
+  greaterEqual(a: NativeArray, b: NativeArray): NativeArray;
+  equal(a: NativeArray, b: NativeArray): NativeArray;
+  where(condition: NativeArray, a: NativeArray, b: NativeArray): NativeArray;
+  exp(a: NativeArray): NativeArray;
+  log(a: NativeArray): NativeArray;
+  tanh(a: NativeArray): NativeArray;
+  /** A scalar of `dtype`, shape (). */
+  scalar(value: number, dtype: Dtype): NativeArray;
+  zeros(shape: readonly number[], dtype: Dtype): NativeArray;
+  arange(start: number, stop: number, dtype: Dtype): NativeArray;
+  astype(a: NativeArray, dtype: Dtype): NativeArray;
+  reshape(a: NativeArray, shape: readonly number[]): NativeArray;
+  transpose(a: NativeArray, axes: readonly number[]): NativeArray;
+  /** Half-open ranges for every axis, stride 1. */
+  slice(a: NativeArray, start: readonly number[], stop: readonly number[]): NativeArray;
+  concatenate(arrays: readonly NativeArray[], axis: number): NativeArray;
+  /** Rows of `a` along `axis` at `indices`. */
+  take(a: NativeArray, indices: NativeArray, axis: number): NativeArray;
+  takeAlongAxis(a: NativeArray, indices: NativeArray, axis: number): NativeArray;
+  putAlongAxis(a: NativeArray, indices: NativeArray, values: NativeArray, axis: number): NativeArray;
+  sum(a: NativeArray, axis: number, keepdims: boolean): NativeArray;
+  max(a: NativeArray, axis: number, keepdims: boolean): NativeArray;
+  min(a: NativeArray, axis: number, keepdims: boolean): NativeArray;
+  cumsum(a: NativeArray, axis: number): NativeArray;
+  softmax(a: NativeArray, axis: number): NativeArray;
+  sort(a: NativeArray, axis: number): NativeArray;
+  argsort(a: NativeArray, axis: number): NativeArray;
+  /** int32 index of the largest value; the lowest index among equals. */
+  argmax(a: NativeArray, axis: number): NativeArray;
+  /** uint32 indices that put the `kth` smallest in its place along `axis`. */
+  argpartition(a: NativeArray, kth: number, axis: number): NativeArray;
+  /** `x · weightᵀ`: x (…, I), weight (O, I) → (…, O). On CPU each row's bits depend on that row alone. */
+  linear(x: NativeArray, weight: NativeArray): NativeArray;
+  /** RMSNorm in float32 over the last axis, times `weight` (or nothing), cast back to x's dtype. */
+  rmsNorm(x: NativeArray, weight: NativeArray | null, eps: number): NativeArray;
+  /**
+   * Rotates halves. x (1, heads, T, d); `inverseFrequencies` float32 (d/2), 0 for pairs that do not turn;
+   * row t is at `position + t`, or all rows at `position` when `samePosition`.
+   */
+  rope(x: NativeArray, inverseFrequencies: NativeArray, position: number, samePosition: boolean): NativeArray;
+  /**
+   * Attention of T query rows over S keys that were all seen before: no mask but the caller's slice.
+   * q (1, heads, T, d), keys and values (1, kvHeads, S, d) → (1, heads, T, d). Scale 1 in Gemma 4.
+   */
+  attention(q: NativeArray, keys: NativeArray, values: NativeArray, scale: number): NativeArray;
+  /** `gelu_tanh(gate) * up`, elementwise. */
+  geluMultiply(gate: NativeArray, up: NativeArray): NativeArray;
+  /** Uniform float32 in [0, 1) of `shape`, from a key of two uint32 (threefry: the same key, the same numbers). */
+  randomUniform(shape: readonly number[], key: readonly [number, number]): NativeArray;
+  /** int32 draws over the last axis of `logits` (log probabilities, -inf allowed), by Gumbel-max with `key`. */
+  randomCategorical(logits: NativeArray, key: readonly [number, number]): NativeArray;
+}
+
+/** Counters since the addon was loaded (per JavaScript environment). */
+export interface NativeCounters {
+  /** Calls of `evaluate`. */
+  readonly evaluations: number;
+  /** Calls that copied an array's values to JavaScript. */
+  readonly readbacks: number;
+  /** Array handles that are neither disposed nor collected. */
+  readonly liveArrays: number;
+  /** Times that a K/V buffer was copied though it had room (0 on CPU: writes are in place). */
+  readonly cacheCopies: number;
+}
+
+/** Keys and values of one layer type, each (1, kv_heads, S, head_dim). */
+export interface NativeKeysValues {
+  readonly keys: NativeArray;
+  readonly values: NativeArray;
+}
+
+/** What the target exports for its drafter: the last producer layer of each type. */
+export interface NativeSharedKv {
+  readonly full_attention?: NativeKeysValues;
+  readonly sliding_attention?: NativeKeysValues;
+}
+
+export type LayerType = "full_attention" | "sliding_attention";
+
+/** One decoder layer, as `checkpoint/config.ts` resolved it: nothing is left to guess in C++. */
+export interface NativeLayerConfig {
+  readonly type: LayerType;
+  readonly headDim: number;
+  readonly numKvHeads: number;
+  readonly intermediateSize: number;
+  /** Index of the layer whose K/V this layer reads: its own, or the last producer of its type. */
+  readonly kvSource: number;
+  /** No `v_proj`: values are the normed raw key projection. */
+  readonly keyEqualsValue: boolean;
+}
+
+export interface NativeTargetConfig {
+  readonly vocabSize: number;
+  readonly hiddenSize: number;
+  readonly numHeads: number;
+  readonly hiddenSizePerLayerInput: number;
+  readonly rmsNormEps: number;
+  readonly slidingWindow: number;
+  /** 0: none. */
+  readonly finalLogitSoftcapping: number;
+  readonly layers: readonly NativeLayerConfig[];
+  /** By layer type, float32 (head_dim / 2). */
+  readonly inverseFrequencies: { readonly [T in LayerType]?: Float32Array };
+}
+
+/** Which rows get logits and `lastHidden`: `none` writes the K/V cache only (prefill). */
+export type OutputRows = "all" | "last" | "none";
+
+export interface NativeForward {
+  /** (1, T′, vocab), after the softcap. */
+  readonly logits: NativeArray;
+  /** (1, T′, hidden_size), after the final norm. */
+  readonly lastHidden: NativeArray;
+}
+
+/** One generation's K/V caches on a target. */
+export interface NativeSession {
+  /** Tokens that are processed and kept. */
+  readonly position: number;
+  /** Processes T tokens at `position`, lazily. `null` for rows "none": then evaluate `pending()`. */
+  forward(tokens: NativeArray, rows: OutputRows): NativeForward | null;
+  /** Of the last `forward`'s T tokens keeps the first n; the others will never be seen again. */
+  keep(n: number): void;
+  /** The K/V that a query at `position` may see, lazily: all of full layers, the window of sliding ones. */
+  sharedKv(): NativeSharedKv;
+  /** The cache arrays, to be evaluated with each step (or alone after rows "none"). */
+  pending(): NativeArray[];
+  dispose(): void;
+}
+
+/** The target's weights and graph builder. */
+export interface NativeTarget {
+  /** `maxBlock`: the most tokens of one `forward` that `keep` may drop (K + 1). */
+  createSession(maxBlock: number): NativeSession;
+  /** `embed_tokens[ids] * sqrt(hidden_size)`, the drafter's view of a token: ids int32 (1, T) → (1, T, H). */
+  embed(ids: NativeArray): NativeArray;
+  dispose(): void;
+}
+
+export interface NativeModule {
+  /** The addon's own version: package.json's, so that a stale build can be told. */
+  readonly version: string;
+  readonly mlxVersion: string;
+  device(): "cpu" | "gpu";
+  /** What the kernels use: `avx512`, `avx2`, `neon`, `scalar`, or `mlx` where MLX's own operations run. */
+  kernels(): string;
+  /** Threads of the CPU kernels; 0: one for each physical core. */
+  setThreads(n: number): void;
+  counters(): NativeCounters;
+  readonly ops: NativeOps;
+  fromInt32(data: Int32Array, shape: readonly number[]): NativeArray;
+  fromFloat32(data: Float32Array, shape: readonly number[]): NativeArray;
+  /** Values of an evaluated array of exactly that dtype, copied. Throws when it was not evaluated. */
+  readInt32(a: NativeArray): Int32Array;
+  readFloat32(a: NativeArray): Float32Array;
+  /**
+   * Evaluates stage after stage on a worker thread; one evaluation at a time in the process, others queue.
+   * Resolves to each stage's milliseconds.
+   */
+  evaluate(stages: readonly (readonly NativeArray[])[]): Promise<Float64Array>;
+  /** Lazy arrays of the named tensors of one safetensors file, in order. The header was checked before. */
+  loadSafetensors(path: string, names: readonly string[]): NativeArray[];
+  /** Weights by canonical name: the checkpoint's, without the prefix of the text model. */
+  createTarget(config: NativeTargetConfig, weights: Readonly<Record<string, NativeArray>>): NativeTarget;
+  /** MLX's memory: bytes in arrays, bytes cached for reuse, peak. */
+  memory(): { readonly active: number; readonly cache: number; readonly peak: number };
+  /** Gives cached buffers back to the system. */
+  clearCache(): void;
+}
