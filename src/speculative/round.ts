@@ -1,0 +1,107 @@
+import type { Drafter } from "../drafter/drafter.js";
+import { evaluate, fromInt32, type MlxArray, readInt32, scope } from "../mlx/array.js";
+import * as ops from "../mlx/ops.js";
+import type { Target, TargetSession } from "../target/target.js";
+import { type Acceptance, conclude } from "./accept.js";
+import { readVerdict, type Verifier } from "./verifier.js";
+
+/** What goes from round to round. */
+export interface RoundState {
+  /** The last accepted token, which the target has not processed. */
+  readonly bonus: number;
+  /** `last_hidden` of the position before it, (1, 1, H), evaluated. */
+  readonly hidden: MlxArray;
+}
+
+/** Milliseconds of a round: building and running the drafts, the target's step, deciding, and what is left. */
+export interface RoundTimes {
+  readonly draft: number;
+  readonly verify: number;
+  readonly accept: number;
+  readonly rest: number;
+}
+
+export interface RoundResult extends Acceptance {
+  readonly proposed: number;
+  readonly state: RoundState;
+  readonly times: RoundTimes;
+}
+
+/** The parts that a round works with; they stay the same for a whole generation. */
+export interface RoundParts {
+  readonly target: Pick<Target, "embed">;
+  readonly session: TargetSession;
+  readonly drafter: Drafter;
+  readonly verifier: Verifier;
+}
+
+/**
+ * One round: propose K → verify → accept → keep. The whole of it is one graph and one evaluation, whose verdict
+ * is the only value read back. Plain decoding is a round with a drafter that proposes nothing.
+ *
+ * @param steps K, the number of tokens to propose.
+ */
+export async function runRound(parts: RoundParts, state: RoundState, steps: number): Promise<RoundResult> {
+  const { target, session, drafter, verifier } = parts;
+  const position = session.position;
+  const start = performance.now();
+  let drafted = start;
+  const graph = scope(() => {
+    const bonus = fromInt32(Int32Array.of(state.bonus), [1, 1]);
+    const proposal = drafter.propose({
+      bonus,
+      hidden: state.hidden,
+      sharedKv: steps > 0 ? session.sharedKv() : {},
+      position,
+      steps,
+      embed: (tokens) => target.embed(tokens),
+      pick: verifier.pick,
+    });
+    drafted = performance.now();
+    const block = proposal.tokens ? ops.concatenate([bonus, proposal.tokens], 1) : bonus;
+    const { logits, lastHidden } = session.step(block);
+    const verdict = verifier.judge(logits, proposal, position);
+    return { drafts: proposal.tokens ? [proposal.tokens] : [], verdict, lastHidden, pending: session.pending() };
+  });
+  state.hidden.dispose();
+  const built = performance.now();
+  const [draftMs = 0, verifyMs = 0] = await evaluate([
+    graph.drafts,
+    [graph.verdict, graph.lastHidden, ...graph.pending],
+  ]);
+  const evaluated = performance.now();
+  const acceptance = conclude(readVerdict(readInt32(graph.verdict)));
+  session.keep(acceptance.accepted + 1);
+  const hidden = scope(() => rowOf(graph.lastHidden, acceptance.accepted));
+  const proposed = graph.drafts[0]?.shape[1] ?? 0;
+  for (const array of [...graph.drafts, graph.verdict, graph.lastHidden, ...graph.pending]) array.dispose();
+  const accept = performance.now() - evaluated;
+  const draft = drafted - start + draftMs;
+  const verify = built - drafted + verifyMs;
+  return {
+    ...acceptance,
+    proposed,
+    state: { bonus: acceptance.bonus, hidden },
+    times: { draft, verify, accept, rest: performance.now() - start - draft - verify - accept },
+  };
+}
+
+/** The first token, from the prompt's last logits: a verdict without drafts. */
+export async function firstToken(
+  output: { readonly logits: MlxArray; readonly lastHidden: MlxArray },
+  verifier: Verifier,
+  promptLength: number,
+): Promise<RoundState> {
+  const verdict = scope(() => verifier.judge(output.logits, { distributions: [] }, promptLength - 1));
+  await evaluate([[verdict]]);
+  const { bonus } = conclude(readVerdict(readInt32(verdict)));
+  verdict.dispose();
+  output.logits.dispose();
+  return { bonus, hidden: output.lastHidden };
+}
+
+/** Row `row` of (1, T, H) as (1, 1, H). */
+function rowOf(hidden: MlxArray, row: number): MlxArray {
+  const [, , width = 0] = hidden.shape;
+  return ops.slice(hidden, [0, row, 0], [1, row + 1, width]);
+}

@@ -1,0 +1,87 @@
+import type { RoundResult, RoundTimes } from "./round.js";
+
+/** Whether drafted and plain steps are known to give the same bits. Never claimed by assumption. */
+export type Exactness = "by construction" | "measured" | "not exact" | "unknown";
+
+/** The account of one generation. */
+export interface GenerationStats {
+  readonly promptTokens: number;
+  /** Tokens decided, the stop token included. */
+  readonly tokens: number;
+  /** Decoding alone: tokens after the first ÷ time after the first. */
+  readonly tokensPerSecond: number;
+  readonly promptTokensPerSecond: number;
+  /** From the call to the first token, loading excluded. */
+  readonly timeToFirstTokenMs: number;
+  /** Target steps after the prompt: one a round. */
+  readonly targetSteps: number;
+  readonly proposed: number;
+  readonly accepted: number;
+  /** accepted ÷ proposed; 0 when nothing was proposed. */
+  readonly acceptanceRate: number;
+  /** For each draft place 1 … K: accepted ÷ proposed there. */
+  readonly acceptanceByPosition: readonly number[];
+  /** Tokens after the first ÷ target steps. */
+  readonly tokensPerStep: number;
+  /** K as asked for; 0 in plain decoding. */
+  readonly draftTokens: number;
+  readonly exact: Exactness;
+  /** Where decoding's time went, in milliseconds. */
+  readonly times: RoundTimes;
+}
+
+/** Sums up rounds. tokens = first + Σ(accepted + 1) - what the stop cut off. */
+export class StatsCollector {
+  #rounds = 0;
+  #tokens = 0;
+  #accepted = 0;
+  readonly #proposedAt: number[] = [];
+  readonly #acceptedAt: number[] = [];
+  readonly #times = { draft: 0, verify: 0, accept: 0, rest: 0 };
+
+  /** Counts the first token, which comes from the prompt's own step. */
+  addFirst(): void {
+    this.#tokens += 1;
+  }
+
+  /** @param emitted How many of the round's tokens are part of the answer: fewer than all only at a stop. */
+  addRound(round: Pick<RoundResult, "proposed" | "accepted" | "times">, emitted: number): void {
+    this.#rounds += 1;
+    this.#tokens += emitted;
+    this.#accepted += round.accepted;
+    for (let place = 0; place < round.proposed; place++) {
+      this.#proposedAt[place] = (this.#proposedAt[place] ?? 0) + 1;
+      this.#acceptedAt[place] = (this.#acceptedAt[place] ?? 0) + (place < round.accepted ? 1 : 0);
+    }
+    for (const part of ["draft", "verify", "accept", "rest"] as const) this.#times[part] += round.times[part];
+  }
+
+  summarize(run: {
+    readonly promptTokens: number;
+    readonly prefillMs: number;
+    readonly timeToFirstTokenMs: number;
+    readonly decodeMs: number;
+    readonly draftTokens: number;
+    readonly exact: Exactness;
+  }): GenerationStats {
+    const proposed = this.#proposedAt.reduce((sum, n) => sum + n, 0);
+    const afterFirst = Math.max(0, this.#tokens - 1);
+    const ratio = (a: number, b: number) => (b > 0 ? a / b : 0);
+    return {
+      promptTokens: run.promptTokens,
+      tokens: this.#tokens,
+      tokensPerSecond: ratio(afterFirst * 1000, run.decodeMs),
+      promptTokensPerSecond: ratio(run.promptTokens * 1000, run.prefillMs),
+      timeToFirstTokenMs: run.timeToFirstTokenMs,
+      targetSteps: this.#rounds,
+      proposed,
+      accepted: this.#accepted,
+      acceptanceRate: ratio(this.#accepted, proposed),
+      acceptanceByPosition: this.#proposedAt.map((n, place) => ratio(this.#acceptedAt[place] ?? 0, n)),
+      tokensPerStep: ratio(afterFirst, this.#rounds),
+      draftTokens: run.draftTokens,
+      exact: run.exact,
+      times: { ...this.#times },
+    };
+  }
+}

@@ -1,0 +1,100 @@
+import type { DraftDistribution, DraftPicker, Proposal } from "../drafter/drafter.js";
+import type { MlxArray } from "../mlx/array.js";
+import * as ops from "../mlx/ops.js";
+import { DRAW, drawKey, logProbabilities, type SamplingOptions } from "./sampling.js";
+
+/** A round's outcome in host numbers; `accept.ts` draws the conclusion. */
+export interface Verdict {
+  /** The K tokens that were proposed. */
+  readonly drafts: readonly number[];
+  /** Whether each draft would be accepted if all before it were. */
+  readonly accepted: readonly boolean[];
+  /** For each of K+1 places, the token to go on with when the drafts end there. */
+  readonly next: readonly number[];
+}
+
+/** Judges drafts against the target's logits, on the device. */
+export interface Verifier {
+  /** How the drafter shall pick, so that it matches how it is judged. */
+  readonly pick: DraftPicker;
+  /**
+   * logits (1, K+1, V) of block `[bonus, d1 … dK]` at `position`: the verdict as int32 (3K+1), lazily:
+   * drafts, accept flags, next tokens. Read it with {@link readVerdict}.
+   */
+  judge(logits: MlxArray, proposal: Proposal, position: number): MlxArray;
+}
+
+/** Splits the one array that a round reads back. */
+export function readVerdict(values: Int32Array): Verdict {
+  const count = (values.length - 1) / 3;
+  return {
+    drafts: [...values.subarray(0, count)],
+    accepted: [...values.subarray(count, 2 * count)].map((flag) => flag !== 0),
+    next: [...values.subarray(2 * count)],
+  };
+}
+
+function verdictOf(drafts: MlxArray | undefined, accepted: readonly MlxArray[], next: MlxArray): MlxArray {
+  const parts = [...(drafts ? [drafts] : []), ...accepted.map((flag) => ops.astype(flag, "int32")), next];
+  const flat = parts.map((part) => ops.reshape(part, [-1]));
+  return flat.length === 1 && flat[0] ? flat[0] : ops.concatenate(flat, 0);
+}
+
+/** Accepts a draft that is the target's own argmax. */
+export const greedyVerifier: Verifier = {
+  pick: { kind: "greedy" },
+  judge(logits, { tokens }) {
+    const next = ops.argmax(logits, -1); // (1, K+1)
+    if (!tokens) return verdictOf(undefined, [], next);
+    const [, count = 0] = tokens.shape;
+    return verdictOf(tokens, [ops.equal(tokens, ops.slice(next, [0, 0], [1, count]))], next);
+  },
+};
+
+/** The acceptance rule of speculative sampling; a parameter only so that a test can break it on purpose. */
+export type AcceptRule = (p: MlxArray, q: MlxArray, u: MlxArray) => MlxArray;
+
+/** Accept with probability min(1, p/q): u < p/q, without the division. */
+export const leviathan: AcceptRule = (p, q, u) => ops.less(ops.multiply(u, q), p);
+
+/**
+ * Speculative sampling (Leviathan et al. 2023, Chen et al. 2023): the output has the target's distribution,
+ * whatever the drafter. p and q are float32, after the same cuts.
+ */
+export function samplingVerifier(options: SamplingOptions, accept: AcceptRule = leviathan): Verifier {
+  return {
+    pick: {
+      kind: "sample",
+      logProbabilities: (logits) => logProbabilities(logits, options),
+      key: (position) => drawKey(options.seed, position, DRAW.draft),
+    },
+    judge(logits, { tokens, distributions }, position) {
+      const [, rows = 1, vocab = 1] = logits.shape;
+      const logP = logProbabilities(ops.reshape(logits, [rows, vocab]), options);
+      const flags: MlxArray[] = [];
+      const next: MlxArray[] = [];
+      for (let row = 0; row < rows; row++) {
+        const target = position + 1 + row;
+        const logTarget = ops.slice(logP, [row, 0], [row + 1, vocab]);
+        const distribution = distributions[row];
+        if (!tokens || !distribution) {
+          next.push(ops.randomCategorical(logTarget, drawKey(options.seed, target, DRAW.target)));
+          continue;
+        }
+        const p = ops.exp(logTarget);
+        const q = overVocabulary(distribution, vocab);
+        const draft = ops.slice(tokens, [0, row], [1, row + 1]);
+        const u = ops.randomUniform([1, 1], drawKey(options.seed, target, DRAW.accept));
+        flags.push(accept(ops.takeAlongAxis(p, draft, 1), ops.takeAlongAxis(q, draft, 1), u));
+        const rest = ops.maximum(ops.subtract(p, q), ops.scalar(0, "float32"));
+        next.push(ops.randomCategorical(ops.log(rest), drawKey(options.seed, target, DRAW.target)));
+      }
+      return verdictOf(tokens, flags, ops.concatenate(next.map((token) => ops.reshape(token, [1])), 0));
+    },
+  };
+}
+
+/** q as float32 (1, V): 0 for every token that is no candidate. */
+function overVocabulary({ tokens, probabilities }: DraftDistribution, vocab: number): MlxArray {
+  return tokens ? ops.putAlongAxis(ops.zeros([1, vocab], "float32"), tokens, probabilities, 1) : probabilities;
+}
