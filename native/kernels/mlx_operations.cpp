@@ -1,0 +1,63 @@
+#include "mlx_operations.h"
+
+#include "mlx/fast.h"
+#include "mlx/ops.h"
+
+namespace mlx_gemma::kernels::operations {
+
+namespace mx = mlx::core;
+
+array linear(const array& x, const array& weight) {
+  return mx::matmul(x, mx::transpose(mx::astype(weight, x.dtype())));
+}
+
+array attention(const array& q, const array& keys, const array& values, float scale,
+                std::optional<AttentionMask> mask) {
+  if (!mask) return mx::fast::scaled_dot_product_attention(q, keys, values, scale);
+  const int query_rows = q.shape(2);
+  const int key_rows = keys.shape(2);
+  const array query = mx::expand_dims(mx::arange(mask->query_offset, mask->query_offset + query_rows), 1);
+  const array key = mx::expand_dims(mx::arange(mask->key_offset, mask->key_offset + key_rows), 0);
+  const array distance = mx::subtract(query, key);  // (T, S)
+  array visible = mx::greater_equal(distance, array(0));
+  if (mask->window > 0) visible = mx::logical_and(visible, mx::less(distance, array(mask->window)));
+  return mx::fast::scaled_dot_product_attention(q, keys, values, scale, "array", visible);
+}
+
+array kv_write(const array& buffer, const array& update, int offset) {
+  mx::Shape start{0, 0, offset, 0};
+  mx::Shape stop = buffer.shape();
+  stop[2] = offset + update.shape(2);
+  return mx::slice_update(buffer, mx::astype(update, buffer.dtype()), start, stop);
+}
+
+array gelu_multiply(const array& gate, const array& up) {
+  const array g = mx::astype(gate, mx::float32);
+  const array cube = mx::multiply(mx::multiply(g, g), g);
+  const array inner = mx::multiply(array(0.7978845608028654f), mx::add(g, mx::multiply(array(0.044715f), cube)));
+  const array gelu = mx::multiply(mx::multiply(array(0.5f), g), mx::add(array(1.0f), mx::tanh(inner)));
+  return mx::multiply(mx::astype(gelu, gate.dtype()), up);
+}
+
+array rms_norm(const array& x, const std::optional<array>& weight, float eps) {
+  const array wide = mx::astype(x, mx::float32);
+  const array mean = mx::mean(mx::square(wide), -1, true);
+  array out = mx::multiply(wide, mx::rsqrt(mx::add(mean, array(eps))));
+  if (weight) out = mx::multiply(out, mx::astype(*weight, mx::float32));
+  return mx::astype(out, x.dtype());
+}
+
+array rope(const array& x, const array& inverse_frequencies, int position, bool same_position) {
+  const int rows = x.shape(2);
+  const array positions = same_position ? mx::full({rows}, static_cast<float>(position), mx::float32)
+                                        : mx::arange(static_cast<double>(position), position + rows, mx::float32);
+  const array angles = mx::multiply(mx::expand_dims(positions, 1), inverse_frequencies);  // (T, d/2)
+  const array cos = mx::astype(mx::cos(angles), x.dtype());
+  const array sin = mx::astype(mx::sin(angles), x.dtype());
+  const auto halves = mx::split(x, 2, -1);  // (1, heads, T, d/2) each
+  const array low = mx::subtract(mx::multiply(halves[0], cos), mx::multiply(halves[1], sin));
+  const array high = mx::add(mx::multiply(halves[1], cos), mx::multiply(halves[0], sin));
+  return mx::concatenate({low, high}, -1);
+}
+
+}  // namespace mlx_gemma::kernels::operations

@@ -1,0 +1,18 @@
+// The kernels as compositions of MLX's own operations: what runs where our primitives do not.
+#pragma once
+
+#include <optional>
+
+#include "kernels.h"
+
+namespace mlx_gemma::kernels::operations {
+
+array linear(const array& x, const array& weight);
+array attention(const array& q, const array& keys, const array& values, float scale,
+                std::optional<AttentionMask> mask);
+array kv_write(const array& buffer, const array& update, int offset);
+array gelu_multiply(const array& gate, const array& up);
+array rms_norm(const array& x, const std::optional<array>& weight, float eps);
+array rope(const array& x, const array& inverse_frequencies, int position, bool same_position);
+
+}  // namespace mlx_gemma::kernels::operations
