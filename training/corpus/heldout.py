@@ -27,8 +27,8 @@ CHAT_PROMPTS = [
     "Show me a JavaScript function that counts the vowels in a word.",
 ]
 
-# One from each decade or so, long enough to draw a prefix from.
-SPEECH_STRIDE = 11
+# Every fifth speech, until there are twenty.
+SPEECH_STRIDE, SPEECHES = 5, 20
 
 
 def normal(request: str) -> str:

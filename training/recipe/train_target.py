@@ -52,7 +52,7 @@ def train_target(work: Path, minutes: float | None, steps: int | None, seed: int
                 f"{time.strftime('%H:%M:%S')} step {budget.step} progress {budget.progress:.3f} loss {average:.3f}"
                 f" norm {norm:.2f} {speed:.0f} tokens/s", flush=True,
             )
-        if time.monotonic() - last_save > 240 or budget.progress >= 1:
+        if time.monotonic() - last_save > 180 or budget.progress >= 1:
             progress.save(path, {
                 "model": model.state_dict(), "optimizer": optimizer.state(), "used": budget.used, "step": budget.step,
             })
