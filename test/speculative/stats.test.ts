@@ -1,0 +1,59 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { StatsCollector } from "../../src/speculative/stats.js";
+
+const times = { draft: 1, verify: 2, accept: 0.5, rest: 0.25 };
+const run = { promptTokens: 10, prefillMs: 5, timeToFirstTokenMs: 6, decodeMs: 100, draftTokens: 3, exact: "unknown" as const };
+
+/** Rounds of K drafts of which `accepted` were kept. */
+const rounds = fc.array(
+  fc.integer({ min: 0, max: 6 }).chain((proposed) =>
+    fc.record({ proposed: fc.constant(proposed), accepted: fc.integer({ min: 0, max: proposed }) }),
+  ),
+  { maxLength: 40 },
+);
+
+describe("StatsCollector", () => {
+  it("adds up: tokens = first + sum of (accepted + 1), cut at the stop", () => {
+    fc.assert(
+      fc.property(rounds, fc.nat(6), (list, cut) => {
+        const stats = new StatsCollector();
+        stats.addFirst();
+        let cutOff = 0;
+        for (const [index, round] of list.entries()) {
+          const full = round.accepted + 1;
+          const emitted = index === list.length - 1 ? Math.max(1, full - cut) : full;
+          cutOff += full - emitted;
+          stats.addRound({ ...round, times }, emitted);
+        }
+        const sum = stats.summarize(run);
+        const accepted = list.reduce((total, round) => total + round.accepted, 0);
+        expect(sum.tokens).toBe(1 + accepted + list.length - cutOff);
+        expect(sum.targetSteps).toBe(list.length);
+        expect(sum.accepted).toBe(accepted);
+        expect(sum.proposed).toBe(list.reduce((total, round) => total + round.proposed, 0));
+        expect(sum.times.verify).toBeCloseTo(2 * list.length);
+      }),
+    );
+  });
+
+  it("tells acceptance by place in the draft", () => {
+    const stats = new StatsCollector();
+    stats.addFirst();
+    stats.addRound({ proposed: 3, accepted: 3, times }, 4);
+    stats.addRound({ proposed: 3, accepted: 1, times }, 2);
+    stats.addRound({ proposed: 1, accepted: 0, times }, 1);
+    const sum = stats.summarize(run);
+    expect(sum.acceptanceByPosition).toEqual([2 / 3, 1 / 2, 1 / 2]);
+    expect(sum.acceptanceRate).toBeCloseTo(4 / 7);
+    expect(sum.tokensPerStep).toBeCloseTo(7 / 3);
+    expect(sum.tokensPerSecond).toBeCloseTo(70);
+    expect(sum.promptTokensPerSecond).toBeCloseTo(2000);
+  });
+
+  it("has no NaN where nothing happened", () => {
+    const sum = new StatsCollector().summarize({ ...run, prefillMs: 0, decodeMs: 0 });
+    expect(JSON.stringify(sum)).not.toContain("null");
+    expect(sum.tokensPerStep).toBe(0);
+  });
+});
