@@ -56,7 +56,10 @@ export type GenerationEvent =
  *
  * @throws MlxGemmaError `usage` for options out of range, `context` for a prompt that does not fit.
  */
-export async function* generate(pair: LoadedPair, options: GenerateOptions): AsyncGenerator<GenerationEvent, void> {
+export async function* generate(
+  pair: LoadedPair,
+  options: GenerateOptions,
+): AsyncGenerator<GenerationEvent, void> {
   const { draftTokens, maxTokens, verifier, drafter } = settle(pair, options);
   const start = performance.now();
   const prompt = Int32Array.from(options.promptIds);
@@ -140,7 +143,9 @@ function settle(pair: LoadedPair, options: GenerateOptions) {
     throw bad(`draft-tokens must be a whole number from 0 to ${MAX_DRAFT_TOKENS}; got ${draftTokens}`);
   }
   if (draftTokens > 0 && !pair.drafter) {
-    throw bad(`draft-tokens is ${draftTokens}, but no assistant is loaded; give --draft assistant or a folder`);
+    throw bad(
+      `draft-tokens is ${draftTokens}, but no assistant is loaded; give --draft assistant or a folder`,
+    );
   }
   const maxTokens = options.maxTokens ?? 512;
   if (!Number.isInteger(maxTokens) || maxTokens < 1) {

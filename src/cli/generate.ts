@@ -1,7 +1,7 @@
 import { Command, Option } from "commander";
 import { MlxGemmaError } from "../errors.js";
 import { type GenerationEvent, generate, MAX_DRAFT_TOKENS } from "../generate.js";
-import { DTYPES, type LoadOptions, type LoadedPair, load } from "../load.js";
+import { DTYPES, type LoadedPair, type LoadOptions, load } from "../load.js";
 import { EXIT_CODES } from "./exit-codes.js";
 import { collect, idList, numberBetween, wholeNumber } from "./options.js";
 import { readPrompt } from "./prompt.js";
@@ -42,8 +42,16 @@ export function generateCommand(): Command {
     .description("Writes the answer to a prompt on stdout, as it is decided.")
     .argument("[prompt]", "the prompt; - or a pipe reads it from stdin")
     .option("-m, --model <folder>", "a Gemma 4 checkpoint (default: the embedded tiny pair)")
-    .option("--draft <assistant|none|folder>", "who proposes tokens; assistant: the one that belongs to the model", "none")
-    .option("--draft-tokens <K>", "proposals a round (default: 3 with an assistant)", wholeNumber(0, MAX_DRAFT_TOKENS))
+    .option(
+      "--draft <assistant|none|folder>",
+      "who proposes tokens; assistant: the one that belongs to the model",
+      "none",
+    )
+    .option(
+      "--draft-tokens <K>",
+      "proposals a round (default: 3 with an assistant)",
+      wholeNumber(0, MAX_DRAFT_TOKENS),
+    )
     .option("-n, --max-tokens <N>", "the most tokens to write", wholeNumber(1, ANY), 512)
     .option("-t, --temperature <T>", "0: greedy", numberBetween(0, 100), 0)
     .option("--top-k <k>", "keep the k most likely tokens; 0: all", wholeNumber(0, ANY), 0)
@@ -149,7 +157,9 @@ async function print(
 function closing(end: EndEvent, promptIds: readonly number[], flags: Flags): void {
   if (flags.json) {
     const { text, tokenIds, stopReason, stats } = end;
-    process.stdout.write(`${JSON.stringify({ text, tokenIds, promptTokenIds: promptIds, stopReason, stats })}\n`);
+    process.stdout.write(
+      `${JSON.stringify({ text, tokenIds, promptTokenIds: promptIds, stopReason, stats })}\n`,
+    );
     return;
   }
   if (flags.quiet) return;

@@ -34,6 +34,8 @@ function report(error: unknown): number {
     process.stderr.write(`mlx-gemma: ${error.message}\n`);
     return EXIT_CODES[error.code];
   }
-  process.stderr.write(`mlx-gemma: unexpected error, please report it\n${error instanceof Error ? error.stack : error}\n`);
+  process.stderr.write(
+    `mlx-gemma: unexpected error, please report it\n${error instanceof Error ? error.stack : error}\n`,
+  );
   return 1;
 }

@@ -1,4 +1,22 @@
-import type { Verdict } from "./verifier.js";
+/** A round's outcome in host numbers. */
+export interface Verdict {
+  /** The K tokens that were proposed. */
+  readonly drafts: readonly number[];
+  /** Whether each draft would be accepted if all before it were. */
+  readonly accepted: readonly boolean[];
+  /** For each of K+1 places, the token to go on with when the drafts end there. */
+  readonly next: readonly number[];
+}
+
+/** Splits the one array that a round reads back. */
+export function readVerdict(values: Int32Array): Verdict {
+  const count = (values.length - 1) / 3;
+  return {
+    drafts: [...values.subarray(0, count)],
+    accepted: [...values.subarray(count, 2 * count)].map((flag) => flag !== 0),
+    next: [...values.subarray(2 * count)],
+  };
+}
 
 /** What a round adds to the text. */
 export interface Acceptance {
@@ -15,6 +33,7 @@ export function conclude({ drafts, accepted, next }: Verdict): Acceptance {
   const firstRejected = accepted.indexOf(false);
   const kept = firstRejected === -1 ? drafts.length : firstRejected;
   const bonus = next[kept];
-  if (bonus === undefined) throw new RangeError(`verdict has ${next.length} next tokens for ${drafts.length} drafts`);
+  if (bonus === undefined)
+    throw new RangeError(`verdict has ${next.length} next tokens for ${drafts.length} drafts`);
   return { accepted: kept, tokens: [...drafts.slice(0, kept), bonus], bonus };
 }

@@ -2,8 +2,8 @@ import type { Drafter } from "../drafter/drafter.js";
 import { evaluate, fromInt32, type MlxArray, readInt32, scope } from "../mlx/array.js";
 import * as ops from "../mlx/ops.js";
 import type { Target, TargetSession } from "../target/target.js";
-import { type Acceptance, conclude } from "./accept.js";
-import { readVerdict, type Verifier } from "./verifier.js";
+import { type Acceptance, conclude, readVerdict } from "./accept.js";
+import type { Verifier } from "./verifier.js";
 
 /** What goes from round to round. */
 export interface RoundState {
@@ -61,7 +61,12 @@ export async function runRound(parts: RoundParts, state: RoundState, steps: numb
     const block = proposal.tokens ? ops.concatenate([bonus, proposal.tokens], 1) : bonus;
     const { logits, lastHidden } = session.step(block);
     const verdict = verifier.judge(logits, proposal, position);
-    return { drafts: proposal.tokens ? [proposal.tokens] : [], verdict, lastHidden, pending: session.pending() };
+    return {
+      drafts: proposal.tokens ? [proposal.tokens] : [],
+      verdict,
+      lastHidden,
+      pending: session.pending(),
+    };
   });
   state.hidden.dispose();
   const built = performance.now();

@@ -3,35 +3,15 @@ import type { MlxArray } from "../mlx/array.js";
 import * as ops from "../mlx/ops.js";
 import { DRAW, drawKey, logProbabilities, type SamplingOptions } from "./sampling.js";
 
-/** A round's outcome in host numbers; `accept.ts` draws the conclusion. */
-export interface Verdict {
-  /** The K tokens that were proposed. */
-  readonly drafts: readonly number[];
-  /** Whether each draft would be accepted if all before it were. */
-  readonly accepted: readonly boolean[];
-  /** For each of K+1 places, the token to go on with when the drafts end there. */
-  readonly next: readonly number[];
-}
-
 /** Judges drafts against the target's logits, on the device. */
 export interface Verifier {
   /** How the drafter shall pick, so that it matches how it is judged. */
   readonly pick: DraftPicker;
   /**
    * logits (1, K+1, V) of block `[bonus, d1 … dK]` at `position`: the verdict as int32 (3K+1), lazily:
-   * drafts, accept flags, next tokens. Read it with {@link readVerdict}.
+   * drafts, accept flags, next tokens. `readVerdict` splits it.
    */
   judge(logits: MlxArray, proposal: Proposal, position: number): MlxArray;
-}
-
-/** Splits the one array that a round reads back. */
-export function readVerdict(values: Int32Array): Verdict {
-  const count = (values.length - 1) / 3;
-  return {
-    drafts: [...values.subarray(0, count)],
-    accepted: [...values.subarray(count, 2 * count)].map((flag) => flag !== 0),
-    next: [...values.subarray(2 * count)],
-  };
 }
 
 function verdictOf(drafts: MlxArray | undefined, accepted: readonly MlxArray[], next: MlxArray): MlxArray {
@@ -89,12 +69,21 @@ export function samplingVerifier(options: SamplingOptions, accept: AcceptRule = 
         const rest = ops.maximum(ops.subtract(p, q), ops.scalar(0, "float32"));
         next.push(ops.randomCategorical(ops.log(rest), drawKey(options.seed, target, DRAW.target)));
       }
-      return verdictOf(tokens, flags, ops.concatenate(next.map((token) => ops.reshape(token, [1])), 0));
+      return verdictOf(
+        tokens,
+        flags,
+        ops.concatenate(
+          next.map((token) => ops.reshape(token, [1])),
+          0,
+        ),
+      );
     },
   };
 }
 
 /** q as float32 (1, V): 0 for every token that is no candidate. */
 function overVocabulary({ tokens, probabilities }: DraftDistribution, vocab: number): MlxArray {
-  return tokens ? ops.putAlongAxis(ops.zeros([1, vocab], "float32"), tokens, probabilities, 1) : probabilities;
+  return tokens
+    ? ops.putAlongAxis(ops.zeros([1, vocab], "float32"), tokens, probabilities, 1)
+    : probabilities;
 }

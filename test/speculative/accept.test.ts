@@ -1,7 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { conclude } from "../../src/speculative/accept.js";
-import { readVerdict } from "../../src/speculative/verifier.js";
+import { conclude, readVerdict } from "../../src/speculative/accept.js";
 
 describe("conclude", () => {
   it("keeps the longest accepted prefix and goes on with the token of that place", () => {

@@ -3,13 +3,22 @@ import { describe, expect, it } from "vitest";
 import { StatsCollector } from "../../src/speculative/stats.js";
 
 const times = { draft: 1, verify: 2, accept: 0.5, rest: 0.25 };
-const run = { promptTokens: 10, prefillMs: 5, timeToFirstTokenMs: 6, decodeMs: 100, draftTokens: 3, exact: "unknown" as const };
+const run = {
+  promptTokens: 10,
+  prefillMs: 5,
+  timeToFirstTokenMs: 6,
+  decodeMs: 100,
+  draftTokens: 3,
+  exact: "unknown" as const,
+};
 
 /** Rounds of K drafts of which `accepted` were kept. */
 const rounds = fc.array(
-  fc.integer({ min: 0, max: 6 }).chain((proposed) =>
-    fc.record({ proposed: fc.constant(proposed), accepted: fc.integer({ min: 0, max: proposed }) }),
-  ),
+  fc
+    .integer({ min: 0, max: 6 })
+    .chain((proposed) =>
+      fc.record({ proposed: fc.constant(proposed), accepted: fc.integer({ min: 0, max: proposed }) }),
+    ),
   { maxLength: 40 },
 );
 

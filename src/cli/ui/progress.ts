@@ -17,7 +17,11 @@ export function progress(options: { readonly quiet: boolean; readonly color: Col
   return {
     say(text) {
       // discardStdin would swallow Ctrl-C as a byte instead of the signal.
-      spinner ??= ora({ stream: process.stderr, discardStdin: false, ...(coloured ? {} : { color: false as never }) });
+      spinner ??= ora({
+        stream: process.stderr,
+        discardStdin: false,
+        ...(coloured ? {} : { color: false as never }),
+      });
       if (spinner.isSpinning) spinner.text = text;
       else spinner.start(text);
     },
