@@ -25,8 +25,8 @@ from .target import Target
 STEPS = 3
 ROWS_PER_STEP = 6
 # Of every batch, rows of the training text itself; the rest is the target's own text.
-CORPUS_ROWS = 3
-ROLLOUT_ROWS = 128
+CORPUS_ROWS = 1
+ROLLOUT_BATCHES, ROLLOUT_ROWS = 6, 128
 
 
 def load_target(work: Path) -> Target:
@@ -107,10 +107,11 @@ def train_assistant(work: Path, minutes: float | None, steps: int | None, seed: 
 
 
 def rollouts(work: Path, target: Target, tokenizer: Tokenizer, seed: int) -> np.ndarray:
-    """(ROLLOUT_ROWS, ROW) ids of the target's own text, made once."""
+    """(ROLLOUT_BATCHES * ROLLOUT_ROWS, ROW) ids of the target's own text, made once."""
     path = work / "rollouts.npy"
     if not path.exists():
-        np.save(path, rollout_rows(target, tokenizer, seed, ROLLOUT_ROWS, ROW))
+        batches = [rollout_rows(target, tokenizer, seed + 31 * (i + 1), ROLLOUT_ROWS, ROW) for i in range(ROLLOUT_BATCHES)]
+        np.save(path, np.concatenate(batches))
     return np.load(path)
 
 
