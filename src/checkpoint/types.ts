@@ -3,12 +3,24 @@ import type { LayerType, NativeTargetConfig } from "../mlx/native.js";
 /** Element types of weights that this version can run. */
 export type FloatDtype = "bfloat16" | "float16" | "float32";
 
+/** Rope of one layer type, resolved. */
+export interface RopeParameters {
+  readonly type: "default" | "proportional";
+  readonly theta: number;
+  /** Share of the pairs that turn. */
+  readonly partialRotaryFactor: number;
+  /** Divides the frequencies. */
+  readonly factor: number;
+}
+
 /** A target's text model: what C++ needs, and what the loop and the tokenizer need beside it. */
 export interface TargetConfig extends NativeTargetConfig {
   /** The outer `model_type`: `gemma4` (text part of a multimodal checkpoint) or `gemma4_text`. */
   readonly modelType: "gemma4" | "gemma4_text";
   /** Rows of `embed_tokens_per_layer`; 0 without per-layer inputs. */
   readonly vocabSizePerLayerInput: number;
+  /** By layer type; `inverseFrequencies` come from it. */
+  readonly rope: { readonly [T in LayerType]?: RopeParameters };
   /** Ids that end an answer: config.json's and generation_config.json's together, ascending. May be empty. */
   readonly eosTokenIds: readonly number[];
   /** The id that begins every text, or null where the config says there is none. Default 2. */
@@ -50,6 +62,8 @@ export interface AssistantConfig {
   readonly rmsNormEps: number;
   readonly slidingWindow: number;
   readonly layers: readonly AssistantLayerConfig[];
+  /** By layer type; `inverseFrequencies` come from it. */
+  readonly rope: { readonly [T in LayerType]?: RopeParameters };
   /** By layer type, float32 (head_dim / 2); 0 for pairs that do not turn. */
   readonly inverseFrequencies: { readonly [T in LayerType]?: Float32Array };
   /** Absent: the dense head, tied to `model.embed_tokens`. */
