@@ -1,0 +1,80 @@
+// Builds C++ with cmake-js: the addon, and the C++ tests. CMake works in a folder of its own, and only a finished
+// addon is put in place by a rename, so that a running program or an interrupted build never meets half a file.
+import { copyFile, readFile, rename, rm } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { availableParallelism } from "node:os";
+import { dirname, join } from "node:path";
+import { run, temporary } from "./run.mjs";
+import { Lack, say } from "./tell.mjs";
+
+const ADDON = "mlx_gemma.node";
+
+export async function buildAddon(root, mlx) {
+  const out = join(root, "build", "addon");
+  await cmake(root, out, { MLX_ROOT: mlx }, "the addon");
+  const built = join(out, "Release", ADDON);
+  const place = join(root, "build", "Release", ADDON);
+  if (await sameFile(built, place)) return place;
+  const whole = temporary(place);
+  await copyFile(built, whole);
+  await rename(whole, place);
+  return place;
+}
+
+/** Configures and builds `target` (all when absent) in `out`, telling how far it is every few seconds. */
+export async function cmake(root, out, definitions, what, target) {
+  await forgetMovedBuild(root, out);
+  const bin = cmakeJs();
+  const common = ["--directory", root, "--out", out, "--config", "Release", "--log-level", "error"];
+  const defined = Object.entries(definitions).map(([name, value]) => `--CD${name}=${value}`);
+  const configured = await run(process.execPath, [bin, "configure", ...common, ...defined]);
+  if (configured.code !== 0) throw failure(`${what} could not be configured`, configured.lines);
+
+  say(`building ${what}`);
+  let told = Date.now();
+  const onLine = (line) => {
+    const progress = line.match(/^\[\s*\d+(%|\/\d+)\]/)?.[0];
+    if (!progress || Date.now() - told < 5000) return;
+    told = Date.now();
+    say(`building ${what} ${progress}`);
+  };
+  const parallel = ["--parallel", String(Math.max(2, availableParallelism()))];
+  const only = target ? ["--target", target] : [];
+  const built = await run(process.execPath, [bin, "build", ...common, ...defined, ...parallel, ...only], {
+    onLine,
+  });
+  if (built.code !== 0) throw failure(`${what} could not be built`, built.lines);
+}
+
+function cmakeJs() {
+  try {
+    const manifest = createRequire(import.meta.url).resolve("cmake-js/package.json");
+    return join(dirname(manifest), "bin", "cmake-js");
+  } catch {
+    throw new Lack("cmake-js is not installed", "npm ci");
+  }
+}
+
+/** CMake refuses a build folder that was made elsewhere: after a move it starts afresh. */
+async function forgetMovedBuild(root, out) {
+  const cache = await readFile(join(out, "CMakeCache.txt"), "utf8").catch(() => "");
+  const home = cache.match(/^CMAKE_HOME_DIRECTORY:INTERNAL=(.*)$/m)?.[1];
+  if (home !== undefined && home !== root) await rm(out, { recursive: true, force: true });
+}
+
+function failure(what, lines) {
+  const cause = lines.find((line) => /\berror\b[:\s]|CMake Error|fatal|No space left|Killed/.test(line));
+  const killed = lines.some((line) => /Killed|cannot allocate|out of memory/i.test(line));
+  return new Lack(
+    `${what}${cause ? ` (${cause.trim().slice(0, 200)})` : ""}`,
+    killed
+      ? "free some memory (the compiler was ended by the system) and run npm run build"
+      : "see the compiler's lines above; after a change of compiler: rm -rf build && npm run build",
+    lines.filter((line) => line.trim()).slice(-20),
+  );
+}
+
+async function sameFile(a, b) {
+  const [left, right] = await Promise.all([readFile(a), readFile(b).catch(() => undefined)]);
+  return right !== undefined && left.equals(right);
+}
