@@ -1,0 +1,69 @@
+#include "gemma4/attention.h"
+
+#include "kernels/kernels.h"
+#include "mlx/ops.h"
+
+namespace mlx_gemma::gemma4 {
+
+namespace mx = mlx::core;
+
+namespace {
+
+/** Gemma 4 does not divide the scores by sqrt(head_dim): q_norm and k_norm set their size. */
+constexpr float kScale = 1.0f;
+
+/** (1, T, n, d) → (1, n, T, d), a view; and back. */
+array swap_heads(const array& x) { return mx::transpose(x, {0, 2, 1, 3}); }
+
+}  // namespace
+
+std::optional<Attention::KeysValues> Attention::make_keys_values(const Config& config, int layer,
+                                                                 const Weights& weights,
+                                                                 const std::string& name) {
+  if (!config.is_producer(layer)) return std::nullopt;
+  const LayerConfig& own = config.layers[layer];
+  const int size = own.num_kv_heads * own.head_dim;
+  std::optional<Linear> v_proj;
+  if (!own.key_equals_value) v_proj.emplace(weights, name + ".v_proj", config.hidden_size, size);
+  return KeysValues{Linear(weights, name + ".k_proj", config.hidden_size, size), std::move(v_proj),
+                    RmsNorm(weights, name + ".k_norm", own.head_dim, config.rms_norm_eps),
+                    RmsNorm(config.rms_norm_eps)};
+}
+
+Attention::Attention(const Config& config, int layer, const Weights& weights, const std::string& name,
+                     const Rope& rope)
+    : num_heads_(config.num_heads),
+      num_kv_heads_(config.layers[layer].num_kv_heads),
+      head_dim_(config.layers[layer].head_dim),
+      window_(config.layers[layer].type == LayerType::kSliding ? config.sliding_window : 0),
+      rope_(rope),
+      q_proj_(weights, name + ".q_proj", config.hidden_size, num_heads_ * head_dim_),
+      q_norm_(weights, name + ".q_norm", head_dim_, config.rms_norm_eps),
+      kv_(make_keys_values(config, layer, weights, name)),
+      o_proj_(weights, name + ".o_proj", num_heads_ * head_dim_, config.hidden_size) {}
+
+array Attention::split_heads(const array& x, int heads) const {
+  return mx::reshape(x, {1, x.shape(1), heads, head_dim_});
+}
+
+void Attention::write(const array& x, int position, KvCache& cache) const {
+  const array projected = split_heads(kv_->k_proj(x), num_kv_heads_);  // (1, T, kvh, d)
+  const array raw_values = kv_->v_proj ? split_heads((*kv_->v_proj)(x), num_kv_heads_) : projected;
+  const array keys = rope_(swap_heads(kv_->k_norm(projected)), position);  // (1, kvh, T, d)
+  const array values = swap_heads(kv_->v_norm(raw_values));                // (1, kvh, T, d)
+  cache.write(keys, values);
+}
+
+array Attention::operator()(const array& x, int position, KvCache& cache) const {
+  const int length = x.shape(1);
+  const array q =
+      rope_(swap_heads(q_norm_(split_heads(q_proj_(x), num_heads_))), position);  // (1, heads, T, d)
+  const KvView& seen = cache.visible(length);                                     // (1, kvh, S, d)
+  std::optional<kernels::AttentionMask> mask;
+  // A single query sees all of its view: the view was cut for it.
+  if (length > 1) mask = kernels::AttentionMask{position, window_, seen.first_position};
+  const array mixed = kernels::attention(q, seen.keys, seen.values, kScale, mask);  // (1, heads, T, d)
+  return o_proj_(mx::reshape(swap_heads(mixed), {1, length, num_heads_ * head_dim_}));
+}
+
+}  // namespace mlx_gemma::gemma4

@@ -1,0 +1,89 @@
+// Keys and values of one producer layer.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "mlx/array.h"
+
+namespace mlx_gemma::gemma4 {
+
+using mlx::core::array;
+
+/** A run of neighbouring positions of a cache; both arrays (1, kv_heads, S, head_dim). */
+struct KvView {
+  array keys;
+  array values;
+  /** Absolute position of row 0. */
+  int first_position;
+};
+
+/** Writes in this process that copied a buffer although it had room. Possible on GPU backends only. */
+std::atomic<int64_t>& cache_copies();
+
+/**
+ * Rows in order of position, always contiguous, in a buffer with room at its end.
+ *
+ * A full layer's buffer holds every position and grows by steps. A sliding layer's holds at least the last
+ * `window - 1` positions before the one to come; when its end is reached, these move to the front of a fresh
+ * buffer. So what was exported before keeps its memory, and a rejected block overwrites nothing that is still
+ * seen, however long the block.
+ *
+ * Writing is in place on a CPU: rows past the kept ones are written again after `keep`. A graph that reads
+ * them (the step that was cut) must be evaluated before the next `write` is evaluated; what `exported` and
+ * earlier steps read is never touched.
+ */
+class KvCache {
+ public:
+  /**
+   * @param window 0: a full layer
+   * @param max_block tokens of a verify step, to leave room for
+   */
+  KvCache(int window, int max_block) : window_(window), max_block_(max_block) {}
+
+  /** Appends T rows after the kept ones. `commit` makes them kept; without it the next write replaces them.
+   */
+  void write(const array& keys, const array& values);
+  /** What the last `queries` written rows may see: all of it on full layers, their windows on sliding ones.
+   */
+  const KvView& visible(int queries);
+  /** Keeps the written rows. */
+  void commit();
+  /** Drops the last n kept rows. */
+  void drop(int n);
+
+  /** What a query at the next position may see of the kept rows. Throws when there is none yet. */
+  KvView exported() const;
+  /** The buffers, to be evaluated with the step that wrote them. */
+  void pending(std::vector<array>& out) const;
+  size_t nbytes() const;
+
+  /** Positions kept. */
+  int position() const { return first_ + length_; }
+
+ private:
+  void make_room(int rows, const array& like_keys, const array& like_values);
+  int capacity_for(int rows) const;
+  void count_copies();
+  KvView rows(int begin, int end) const;
+
+  int window_;
+  int max_block_;
+  /** (1, kv_heads, capacity, head_dim); row r is position first_ + r. */
+  std::optional<array> keys_;
+  std::optional<array> values_;
+  int first_ = 0;
+  int length_ = 0;
+  /** Rows written and not committed. */
+  int written_ = 0;
+  /** The view of the step that is being built; dropped with it, for a view keeps its buffer from being
+   * reused. */
+  std::optional<KvView> visible_;
+  int visible_queries_ = 0;
+  /** Where keys_ lay at the last write, to tell whether that write was in place. */
+  const void* keys_memory_ = nullptr;
+};
+
+}  // namespace mlx_gemma::gemma4

@@ -1,0 +1,104 @@
+// The text model: embeddings, layers, head; and the caches of one generation.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "gemma4/config.h"
+#include "gemma4/kv_cache.h"
+#include "gemma4/layer.h"
+#include "gemma4/per_layer_inputs.h"
+#include "gemma4/rope.h"
+#include "gemma4/weights.h"
+
+namespace mlx_gemma::gemma4 {
+
+/** Which rows of a step get logits and hidden. */
+enum class Rows {
+  kAll,
+  /** The last position's; what lies past the last K/V producer runs for it alone. */
+  kLast,
+  /** None: the step only fills the caches. */
+  kNone,
+};
+
+/** T' rows: T, or 1 for Rows::kLast. */
+struct Output {
+  /** (1, T', vocab), after the softcap. */
+  array logits;
+  /** (1, T', H), after the final norm: what a drafter gets. */
+  array last_hidden;
+};
+
+/** K/V caches of one generation: one for each producer layer, all at the same position. */
+class Caches {
+ public:
+  Caches(const Config& config, int max_block);
+
+  /** Tokens that are processed and kept. */
+  int position() const { return position_; }
+  /** The cache that `layer` reads, its own or its source's. */
+  KvCache& of_layer(int layer) { return caches_[slots_[layer]]; }
+  /** Makes the T tokens that every producer has just written the last step. */
+  void commit(int tokens);
+  /** Of the last step's T tokens keeps the first n; the others are never seen again. */
+  void keep(int n);
+  /** What a query at `position()` may see of the last producer of `type`; nothing if the model has none. */
+  std::optional<KvView> exported(LayerType type) const;
+  /** All buffers, to be evaluated with each step. */
+  std::vector<array> pending() const;
+  size_t nbytes() const;
+
+ private:
+  int max_block_;
+  int position_ = 0;
+  int last_tokens_ = 0;
+  std::vector<KvCache> caches_;
+  /** Layer → index into caches_. */
+  std::vector<int> slots_;
+  std::array<std::optional<int>, kLayerTypes> exported_slots_;
+};
+
+/**
+ * Gemma4ForCausalLM of modeling_gemma4.py, text only, batch 1. Immutable after construction: any number of
+ * Caches may be at work on it. The weights should be evaluated before the first step is built, so that graphs
+ * of several generations share evaluated arrays only.
+ */
+class Model {
+ public:
+  /** Throws std::invalid_argument when the config contradicts itself or a tensor is missing or of wrong
+   * shape. */
+  Model(Config config, const Weights& weights);
+  Model(const Model&) = delete;
+  Model& operator=(const Model&) = delete;
+
+  const Config& config() const { return config_; }
+
+  /** `embed_tokens[ids] * sqrt(H)`: ids int32 (1, T) → (1, T, H). */
+  array embed(const array& tokens) const { return embed_tokens_(tokens); }
+
+  /**
+   * Builds the graph of T tokens at `caches.position()` and commits them to the caches. Reads no value of
+   * `tokens`, int32 (1, T), which may be lazy. Nothing is given back for Rows::kNone: then evaluate
+   * `caches.pending()`.
+   *
+   * Not to be called while a graph of the same caches is being evaluated.
+   */
+  std::optional<Output> forward(const array& tokens, Caches& caches, Rows rows) const;
+
+ private:
+  array head(const array& last_hidden) const;
+
+  Config config_;
+  int last_producer_;
+  Embedding embed_tokens_;
+  std::optional<PerLayerInputs> per_layer_inputs_;
+  /** By index(LayerType); at a fixed address, for layers point to them. */
+  std::array<std::unique_ptr<Rope>, kLayerTypes> ropes_;
+  std::vector<Layer> layers_;
+  RmsNorm norm_;
+  std::optional<array> softcap_;
+};
+
+}  // namespace mlx_gemma::gemma4
