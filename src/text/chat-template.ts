@@ -1,0 +1,150 @@
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { Worker } from "node:worker_threads";
+import { checkpointError, describe, isFile, isObject, oneLine, quote, readText } from "../checkpoint/json.js";
+import { tokenizerConfig } from "./tokenizer.js";
+
+/** One turn of a chat. */
+export interface ChatMessage {
+  readonly role: "system" | "user" | "assistant";
+  readonly content: string;
+}
+
+/** A folder's chat template, or Gemma 4's turns where it has none. */
+export interface ChatTemplate {
+  /** Set when the folder has no template and Gemma 4's own turns are used: to be shown to the user. */
+  readonly warning?: string;
+  /**
+   * The prompt's text, `<bos>` included where the template writes it, ending where the model's answer begins.
+   *
+   * @throws MlxGemmaError `checkpoint` when the template fails, takes too long or too much memory.
+   */
+  render(messages: readonly ChatMessage[]): Promise<string>;
+}
+
+const MAX_TEMPLATE = 1024 * 1024;
+const TIME_LIMIT_MS = 2000;
+const START_LIMIT_MS = 20_000;
+const MEMORY_MB = 256;
+
+/**
+ * Finds a folder's chat template: `chat_template.jinja`, else `chat_template` of tokenizer_config.json (a text, or a
+ * list with one named `default`). It is rendered in a worker with bounded time and memory, since a template is a
+ * program of someone else.
+ *
+ * @throws MlxGemmaError `checkpoint` for a template of wrong form.
+ */
+export function openChatTemplate(folder: string): ChatTemplate {
+  const config = tokenizerConfig(folder);
+  const file = join(folder, "chat_template.jinja");
+  const found = isFile(file)
+    ? { where: file, source: readText(file, { maxBytes: MAX_TEMPLATE }) }
+    : configured(config.chatTemplate, join(folder, "tokenizer_config.json"));
+  if (!found) {
+    return {
+      warning: `${folder} has no chat template; Gemma 4's own turns are used (give --raw for none)`,
+      render: async (messages) => gemmaTurns(messages, config.specialTokens.bos_token ?? "<bos>"),
+    };
+  }
+  if (found.source.length > MAX_TEMPLATE) {
+    throw checkpointError(
+      found.where,
+      `expected a chat template of at most ${MAX_TEMPLATE} characters, found ${found.source.length}; download it again`,
+    );
+  }
+  return {
+    render: (messages) =>
+      renderInWorker(
+        found.source,
+        { ...config.specialTokens, messages, add_generation_prompt: true },
+        found.where,
+      ),
+  };
+}
+
+interface Found {
+  readonly where: string;
+  readonly source: string;
+}
+
+function configured(value: unknown, file: string): Found | undefined {
+  if (value === undefined || value === null) return undefined;
+  if (typeof value === "string") return { where: `${file}: chat_template`, source: value };
+  if (Array.isArray(value)) {
+    const entry: unknown = value.find((item) => isObject(item) && item.name === "default");
+    if (isObject(entry) && typeof entry.template === "string") {
+      return { where: `${file}: chat_template`, source: entry.template };
+    }
+    const names = value.map((item) => (isObject(item) ? describe(item.name) : describe(item))).slice(0, 8);
+    throw checkpointError(
+      file,
+      `chat_template: expected one named "default", found ${names.join(", ") || "none"}; add it, or use --raw`,
+    );
+  }
+  throw checkpointError(
+    file,
+    `chat_template: expected a text or a list, found ${describe(value)}; mend it, or use --raw`,
+  );
+}
+
+/** Gemma 4's turns, for a folder without a template. */
+function gemmaTurns(messages: readonly ChatMessage[], bos: string): string {
+  const turns = messages.map(({ role, content }) => {
+    return `<|turn>${role === "assistant" ? "model" : role}\n${content.trim()}<turn|>\n`;
+  });
+  return `${bos}${turns.join("")}<|turn>model\n`;
+}
+
+/** Runs in the worker, as a script without a file of its own: so it is the same from dist/ and from the sources. */
+const WORKER = `
+const { parentPort, workerData } = require("node:worker_threads");
+try {
+  const { Template } = require(workerData.jinja);
+  const text = new Template(workerData.source).render(workerData.context);
+  parentPort.postMessage({ text });
+} catch (error) {
+  parentPort.postMessage({ error: String((error && error.message) || error) });
+}
+`;
+
+function renderInWorker(
+  source: string,
+  context: Readonly<Record<string, unknown>>,
+  where: string,
+): Promise<string> {
+  const jinja = createRequire(import.meta.url).resolve("@huggingface/jinja");
+  const bad = (what: string) => checkpointError(where, `the chat template ${what}; mend it, or use --raw`);
+  return new Promise((resolve, reject) => {
+    const worker = new Worker(WORKER, {
+      eval: true,
+      workerData: { jinja, source, context },
+      env: {},
+      execArgv: [],
+      resourceLimits: { maxOldGenerationSizeMb: MEMORY_MB, maxYoungGenerationSizeMb: 32, stackSizeMb: 4 },
+    });
+    let timer = setTimeout(() => settle(() => reject(bad("could not be started"))), START_LIMIT_MS);
+    const settle = (outcome: () => void) => {
+      clearTimeout(timer);
+      worker.removeAllListeners();
+      // What a terminated worker still reports has no listener any more, and would be thrown.
+      worker.on("error", () => {});
+      outcome();
+      void worker.terminate();
+    };
+    worker.once("online", () => {
+      clearTimeout(timer);
+      timer = setTimeout(() => {
+        settle(() => reject(bad(`expected to end within ${TIME_LIMIT_MS / 1000} s, found it still running`)));
+      }, TIME_LIMIT_MS);
+    });
+    worker.once("message", (message: unknown) => {
+      const answer = isObject(message) ? message : {};
+      settle(() => {
+        if (typeof answer.text === "string") resolve(answer.text);
+        else reject(bad(`fails: ${oneLine(String(answer.error))}`));
+      });
+    });
+    worker.once("error", (error) => settle(() => reject(bad(`fails: ${quote(oneLine(error.message))}`))));
+    worker.once("exit", (code) => settle(() => reject(bad(`ended its worker (code ${code})`))));
+  });
+}
