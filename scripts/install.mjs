@@ -9,6 +9,7 @@ import { fetchWheel } from "./setup/fetch-wheel.mjs";
 import { withLock } from "./setup/lock.mjs";
 import { buildAddon } from "./setup/native.mjs";
 import { missingPrerequisites, thisMachine } from "./setup/prerequisites.mjs";
+import { sweep } from "./setup/run.mjs";
 import { Lack, say, sayLack } from "./setup/tell.mjs";
 import { buildTypescript } from "./setup/typescript.mjs";
 import { unpackWheel } from "./setup/unpack-wheel.mjs";
@@ -29,6 +30,7 @@ async function main() {
   }
   const started = Date.now();
   await withLock(root, async () => {
+    await Promise.all(["build", "build/Release", "."].map((folder) => sweep(join(root, folder))));
     const mlx = await unpackWheel(wheel, fetchWheel, root);
     await buildAddon(root, mlx);
     if (!nativeOnly) await buildTypescript(root);

@@ -10,7 +10,7 @@ export async function withLock(root, work) {
   const file = join(folder, ".setup.lock");
   let told = false;
   while (!(await take(file))) {
-    if (!told) say("waiting for another set-up of this folder to end");
+    if (!told) say(`waiting for another set-up of this folder to end (if there is none: rm "${file}")`);
     told = true;
     await sleep(500);
   }

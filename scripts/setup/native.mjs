@@ -38,7 +38,7 @@ export async function cmake(root, out, definitions, what, target) {
     told = Date.now();
     say(`building ${what} ${progress}`);
   };
-  const parallel = ["--parallel", String(Math.max(2, availableParallelism()))];
+  const parallel = ["--parallel", process.env.MLX_GEMMA_JOBS || String(availableParallelism())];
   const only = target ? ["--target", target] : [];
   const built = await run(process.execPath, [bin, "build", ...common, ...defined, ...parallel, ...only], {
     onLine,
@@ -68,7 +68,7 @@ function failure(what, lines) {
   return new Lack(
     `${what}${cause ? ` (${cause.trim().slice(0, 200)})` : ""}`,
     killed
-      ? "free some memory (the compiler was ended by the system) and run npm run build"
+      ? "MLX_GEMMA_JOBS=1 npm run build (memory ran out)"
       : "see the compiler's lines above; after a change of compiler: rm -rf build && npm run build",
     lines.filter((line) => line.trim()).slice(-20),
   );

@@ -2,7 +2,7 @@
 import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { rename, rm } from "node:fs/promises";
+import { readdir, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 
 /** Runs a command to its end without a shell; never throws: a command that isn't there has code 127. */
@@ -54,4 +54,11 @@ export async function replaceFolder(finished, path) {
   });
   await rename(finished, path);
   await rm(old, { recursive: true, force: true });
+}
+
+/** Removes what an interrupted set-up left under temporary names. Only for the owner of the lock. */
+export async function sweep(folder) {
+  const names = await readdir(folder).catch(() => []);
+  const left = names.filter((name) => /^\..*\.tmp$/.test(name));
+  await Promise.all(left.map((name) => rm(join(folder, name), { recursive: true, force: true })));
 }
