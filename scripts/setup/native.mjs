@@ -2,7 +2,7 @@
 // addon is put in place by a rename, so that a running program or an interrupted build never meets half a file.
 import { copyFile, readFile, rename, rm } from "node:fs/promises";
 import { createRequire } from "node:module";
-import { availableParallelism } from "node:os";
+import os from "node:os";
 import { dirname, join } from "node:path";
 import { run, temporary } from "./run.mjs";
 import { Lack, say } from "./tell.mjs";
@@ -38,7 +38,7 @@ export async function cmake(root, out, definitions, what, target) {
     told = Date.now();
     say(`building ${what} ${progress}`);
   };
-  const parallel = ["--parallel", process.env.MLX_GEMMA_JOBS || String(availableParallelism())];
+  const parallel = ["--parallel", process.env.MLX_GEMMA_JOBS || String(os.availableParallelism?.() ?? 2)];
   const only = target ? ["--target", target] : [];
   const built = await run(process.execPath, [bin, "build", ...common, ...defined, ...parallel, ...only], {
     onLine,
