@@ -13,8 +13,6 @@ from evaluate import load_pair, prompt_ids
 from recipe.decode import continue_rows
 
 NEW_TOKENS = 200
-# No token has this id: the texts run on to their full length. The assisted loop of transformers does not take None.
-NO_STOP = -1
 
 
 def transformers_ids(folder: Path, prompts: list[list[int]], assisted: bool) -> list[list[int]]:
@@ -27,7 +25,7 @@ def transformers_ids(folder: Path, prompts: list[list[int]], assisted: bool) -> 
     for prompt in prompts:
         ids = torch.tensor([prompt])
         out = model.generate(
-            ids, attention_mask=torch.ones_like(ids), assistant_model=drafter, max_new_tokens=NEW_TOKENS, do_sample=False, eos_token_id=NO_STOP
+            ids, attention_mask=torch.ones_like(ids), assistant_model=drafter, max_new_tokens=NEW_TOKENS, do_sample=False, eos_token_id=None
         )
         result.append(out[0, len(prompt) :].tolist())
     return result

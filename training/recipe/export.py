@@ -87,7 +87,10 @@ def export_assistant(state: dict[str, Tensor], shape: AssistantShape, tokenizer:
         "text_config": text_config(shape.text),
     }
     write_checkpoint(folder, config, state, tokenizer)
-    write_json(folder / "generation_config.json", {"bos_token_id": BOS, "eos_token_id": [EOS, END_OF_TURN], "pad_token_id": PAD})
+    generation = {"bos_token_id": BOS, "eos_token_id": [EOS, END_OF_TURN], "pad_token_id": PAD}
+    # transformers has no default for these two and fails on their absence.
+    generation |= {"num_assistant_tokens": 3, "num_assistant_tokens_schedule": "constant"}
+    write_json(folder / "generation_config.json", generation)
 
 
 def write_checkpoint(folder: Path, config: dict[str, object], tensors: dict[str, Tensor], tokenizer: Path) -> None:

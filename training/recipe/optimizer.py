@@ -1,7 +1,7 @@
 """Muon for the matrices of the layers, AdamW for the rest.
 
-Muon (Jordan et al. 2024) makes each update of a matrix orthogonal; on this size it needs about a third fewer tokens than
-AdamW alone. torch's own version iterates in bfloat16, which processors without such units run at a crawl: this one
+Muon (Jordan et al. 2024) makes each update of a matrix orthogonal, which its authors report to need fewer tokens than
+AdamW alone (not measured here). torch's own version iterates in bfloat16, which processors without such units run at a crawl: this one
 iterates in float32, and all matrices of a shape at once.
 """
 
