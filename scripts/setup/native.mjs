@@ -70,7 +70,7 @@ function failure(what, lines) {
     killed
       ? "MLX_GEMMA_JOBS=1 npm run build (memory ran out)"
       : "see the compiler's lines above; after a change of compiler: rm -rf build && npm run build",
-    lines.filter((line) => line.trim()).slice(-20),
+    lines.filter((line) => line.trim() && !line.startsWith("ERROR OMG")).slice(-20),
   );
 }
 
