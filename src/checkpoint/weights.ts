@@ -147,7 +147,7 @@ function plan(
   const missing = expected.filter(({ name }) => !tensors.has(prefix + name));
   const first = missing[0];
   if (first) {
-    const others = missing.length > 1 ? ` (and ${missing.length - 1} others)` : "";
+    const others = missing.length > 1 ? ` (and ${missing.length - 1} more)` : "";
     throw checkpointError(
       folder,
       `expected tensor ${quote(prefix + first.name)}${others}, found nothing of that name; download the weights again, or the config.json that belongs to them`,
@@ -180,7 +180,9 @@ function checkTensor(
   const where = `${info.file}: tensor ${quote(name)}`;
   const dtype = weight.kind === "float" ? floatDtype(info.dtype) : indexDtype(info.dtype);
   if (dtype === undefined) {
-    if (tensors.has(name.replace(/weight$/, "scales"))) throw unsupported(where, "the weights are quantized");
+    if (name.endsWith(".weight") && tensors.has(name.replace(/weight$/, "scales"))) {
+      throw unsupported(where, "the weights are quantized");
+    }
     const kinds = weight.kind === "float" ? "bfloat16, float16 or float32" : "int32 or int64";
     throw checkpointError(
       where,

@@ -1,0 +1,347 @@
+import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import {
+  type AssistantConfig,
+  checkPair,
+  EMBEDDED_TARGET,
+  findAssistant,
+  locateFolder,
+  openAssistant,
+  openTarget,
+  type TargetConfig,
+} from "../../src/checkpoint/index.js";
+import { readTensors } from "../../src/checkpoint/shards.js";
+import { planTarget, targetWeights } from "../../src/checkpoint/weights.js";
+import { type RawTensor, safetensors, temporaryFolder, thrown, writeJson } from "./helpers.js";
+
+const GOLDEN = ["e-style", "dense-k-eq-v"] as const;
+const golden = (name: (typeof GOLDEN)[number], part: "target" | "assistant") => `test/golden/${name}/${part}`;
+
+/** A copy that a test may spoil. */
+function copy(folder: string): string {
+  const to = join(temporaryFolder(), "copy");
+  cpSync(folder, to, { recursive: true });
+  return to;
+}
+
+describe("the golden pairs", () => {
+  it.each(GOLDEN)("%s opens, finds its assistant, and fits", (name) => {
+    const target = openTarget(golden(name, "target"));
+    const assistant = openAssistant(findAssistant(target.folder));
+    checkPair(target.config, assistant.config);
+    expect(target.weights.dtype).toBe("float32");
+    expect(target.weights.tensors.has("embed_tokens.weight")).toBe(true);
+    expect(assistant.weights.tensors.has("masked_embedding.token_ordering")).toBe(name === "e-style");
+  });
+
+  it("come in both packagings: shards with a prefix, and one file", () => {
+    const sharded = openTarget(golden("e-style", "target")).weights.tensors;
+    expect(sharded.get("norm.weight")?.name).toBe("model.language_model.norm.weight");
+    expect(new Set([...sharded.values()].map(({ file }) => file)).size).toBeGreaterThan(1);
+    // KV-shared layers need no k/v, whatever the shards hold.
+    expect(sharded.has("layers.5.self_attn.k_proj.weight")).toBe(true);
+    expect(sharded.has("layers.6.self_attn.k_proj.weight")).toBe(false);
+    const single = openTarget(golden("dense-k-eq-v", "target")).weights.tensors;
+    expect(single.get("norm.weight")?.name).toBe("model.norm.weight");
+    expect(single.has("layers.0.self_attn.v_proj.weight")).toBe(true);
+    expect(single.has("layers.5.self_attn.v_proj.weight")).toBe(false);
+  });
+
+  it("do not fit each other", () => {
+    const target = openTarget(golden("e-style", "target")).config;
+    const assistant = openAssistant(golden("dense-k-eq-v", "assistant")).config;
+    const { message } = thrown("pair", () => checkPair(target, assistant));
+    expect(message).toContain("the target has 64, the assistant 80 (its backbone_hidden_size)");
+  });
+
+  it("are told apart", () => {
+    expect(thrown("usage", () => openTarget(golden("e-style", "assistant"))).message).toContain(
+      "found an assistant",
+    );
+    expect(thrown("usage", () => openAssistant(golden("e-style", "target"))).message).toContain(
+      "found a target",
+    );
+  });
+});
+
+describe("pairing", () => {
+  const target = openTarget(golden("e-style", "target")).config;
+  const assistant = openAssistant(golden("e-style", "assistant")).config;
+  const layers = (changes: Readonly<Record<string, unknown>>, type: string) =>
+    assistant.layers.map((layer) => (layer.type === type ? { ...layer, ...changes } : layer));
+
+  it.each<[string, Partial<AssistantConfig>, Partial<TargetConfig>]>([
+    ["hidden size", { backboneHiddenSize: 65 }, {}],
+    ["vocabulary", { vocabSize: 321 }, {}],
+    ["K/V heads of full_attention", { layers: layers({ numKvHeads: 1 }, "full_attention") }, {}],
+    ["head size of sliding_attention", { layers: layers({ headDim: 8 }, "sliding_attention") }, {}],
+    ["sliding window", { slidingWindow: 17 }, {}],
+    [
+      "rope of full_attention",
+      { inverseFrequencies: { ...assistant.inverseFrequencies, full_attention: new Float32Array(16) } },
+      {},
+    ],
+    [
+      "layers of type sliding_attention",
+      {},
+      {
+        layers: target.layers
+          .filter((layer) => layer.type === "full_attention")
+          .map((layer, i) => ({ ...layer, kvSource: i })),
+      },
+    ],
+  ])("refuses another %s", (words, assistantChange, targetChange) => {
+    checkPair(target, assistant);
+    const { message } = thrown("pair", () =>
+      checkPair({ ...target, ...targetChange }, { ...assistant, ...assistantChange }),
+    );
+    expect(message).toContain(`: ${words}`);
+  });
+});
+
+describe("weights", () => {
+  const { config } = openTarget(golden("dense-k-eq-v", "target"));
+  const tensors = (change: (all: Record<string, RawTensor>) => void, prefix = "model.") => {
+    const all: Record<string, RawTensor> = Object.fromEntries(
+      targetWeights(config).map(({ name, shape }) => [prefix + name, { dtype: "BF16", shape }]),
+    );
+    change(all);
+    const folder = temporaryFolder();
+    writeFileSync(join(folder, "model.safetensors"), safetensors(all));
+    return () => planTarget(folder, config, readTensors(folder));
+  };
+
+  it.each(["model.language_model.", "language_model.model.", "model."])("are found under %s", (prefix) => {
+    const plan = tensors((all) => {
+      all["vision_tower.x.weight"] = { dtype: "F32", shape: [3] };
+    }, prefix)();
+    expect(plan.dtype).toBe("bfloat16");
+    expect(plan.tensors.get("layers.7.layer_scalar")).toMatchObject({
+      name: `${prefix}layers.7.layer_scalar`,
+      shape: [1],
+    });
+    expect(plan.tensors.size).toBe(targetWeights(config).length);
+    expect(plan.bytes).toBe(
+      [...plan.tensors.values()].reduce((sum, { shape }) => sum + 2 * shape.reduce((a, b) => a * b, 1), 0),
+    );
+  });
+
+  it("are the tensors of the checkpoint, no more and no fewer", () => {
+    const names = [...readTensors(golden("dense-k-eq-v", "target")).keys()].map((name) =>
+      name.replace("model.", ""),
+    );
+    expect(
+      targetWeights(config)
+        .map(({ name }) => name)
+        .sort(),
+    ).toEqual(names.sort());
+  });
+
+  it("may differ in dtype among themselves", () => {
+    const plan = tensors((all) => {
+      all["model.norm.weight"] = { dtype: "F32", shape: [80] };
+    })();
+    expect(plan.dtype).toBe("bfloat16");
+    expect(plan.tensors.get("norm.weight")?.dtype).toBe("float32");
+  });
+
+  it("that are missing are named", () => {
+    const plan = tensors((all) => {
+      delete all["model.layers.3.mlp.up_proj.weight"];
+      delete all["model.norm.weight"];
+    });
+    expect(thrown("checkpoint", plan).message).toContain(
+      "tensor model.layers.3.mlp.up_proj.weight (and 1 more)",
+    );
+    expect(
+      thrown(
+        "checkpoint",
+        tensors(() => {}, "transformer."),
+      ).message,
+    ).toContain("found none of them");
+  });
+
+  it("of a wrong shape or dtype are named, with both", () => {
+    const shape = tensors((all) => {
+      all["model.layers.0.layer_scalar"] = { dtype: "BF16", shape: [2] };
+    });
+    expect(thrown("checkpoint", shape).message).toContain("layer_scalar: expected shape [1], found [2]");
+    const dtype = tensors((all) => {
+      all["model.norm.weight"] = { dtype: "I64", shape: [80] };
+    });
+    expect(thrown("checkpoint", dtype).message).toContain(
+      "norm.weight: expected bfloat16, float16 or float32, found int64",
+    );
+  });
+
+  it("that are quantized are told as such", () => {
+    const plan = tensors((all) => {
+      all["model.embed_tokens.weight"] = { dtype: "U32", shape: [288, 10] };
+      all["model.embed_tokens.scales"] = { dtype: "BF16", shape: [288, 1] };
+    });
+    expect(thrown("unsupported", plan).message).toContain("quantized");
+  });
+
+  it("of an assistant need an integer ordering", () => {
+    const folder = copy(golden("e-style", "assistant"));
+    const all: Record<string, RawTensor> = {};
+    for (const [name, { shape }] of readTensors(folder)) all[name] = { dtype: "F32", shape };
+    writeFileSync(join(folder, "model.safetensors"), safetensors(all));
+    expect(thrown("checkpoint", () => openAssistant(folder)).message).toContain(
+      "token_ordering: expected int32 or int64",
+    );
+  });
+});
+
+describe("shards", () => {
+  const INDEX = "model.safetensors.index.json";
+  const spoil = (change: (map: Record<string, unknown>) => unknown) => {
+    const folder = copy(golden("e-style", "target"));
+    const index: { weight_map: Record<string, string> } = JSON.parse(
+      readFileSync(join(folder, INDEX), "utf8"),
+    );
+    const changed = change(index.weight_map);
+    writeJson(folder, INDEX, changed === undefined ? index : changed);
+    return () => openTarget(folder);
+  };
+  const NORM = "model.language_model.norm.weight";
+
+  it("open when untouched (control)", () => {
+    expect(spoil(() => undefined)().config.vocabSize).toBe(320);
+  });
+
+  it.each([
+    "../secret.safetensors",
+    "/etc/x.safetensors",
+    "a/b.safetensors",
+    "..\\x.safetensors",
+    ".safetensors",
+    "model.bin",
+    3,
+    null,
+  ])("may not be %j", (shard) => {
+    const open = spoil((map) => {
+      map[NORM] = shard;
+    });
+    expect(thrown("checkpoint", open).message).toContain(`weight_map.${NORM}: expected the plain name`);
+  });
+
+  it("must be there, and hold what the index says", () => {
+    const missing = spoil((map) => {
+      map[NORM] = "model-00009-of-00009.safetensors";
+    });
+    expect(thrown("checkpoint", missing).message).toContain(
+      "expected the shard model-00009-of-00009.safetensors (1 tensors)",
+    );
+    const moved = spoil((map) => {
+      map[NORM] =
+        map[NORM] === "model-extra.safetensors"
+          ? "model-00001-of-00003.safetensors"
+          : "model-extra.safetensors";
+    });
+    expect(thrown("checkpoint", moved).message).toMatch(
+      /expected tensor model\.language_model\.norm\.weight in \S+, found it in /,
+    );
+    const invented = spoil((map) => {
+      map["model.language_model.nothing"] = "model-extra.safetensors";
+    });
+    expect(thrown("checkpoint", invented).message).toContain("found it nowhere");
+  });
+
+  it("need a map", () => {
+    expect(
+      thrown(
+        "checkpoint",
+        spoil(() => ({ weight_map: [] })),
+      ).message,
+    ).toContain("weight_map: expected an object");
+    expect(
+      thrown(
+        "checkpoint",
+        spoil(() => ({ weight_map: {} })),
+      ).message,
+    ).toContain("found 0");
+    expect(
+      thrown(
+        "checkpoint",
+        spoil(() => null),
+      ).message,
+    ).toContain("weight_map: expected");
+  });
+});
+
+describe("folders", () => {
+  it("is the embedded pair's by default", () => {
+    expect(locateFolder()).toBe(EMBEDDED_TARGET);
+    expect(openTarget().config.modelType).toMatch(/^gemma4/);
+  });
+
+  it.each<[string, string, string]>([
+    ["a folder that is not there", "/nowhere/at/all", "found nothing there; check the path"],
+    ["a name of the hub", "google/gemma-4-E4B-it", "downloads nothing"],
+    ["a file", "package.json", "found a file"],
+    ["a folder of something else", "src", "expected config.json in the folder, found none"],
+  ])("refuses %s", (_, path, words) => {
+    expect(thrown("checkpoint", () => locateFolder(path)).message).toContain(words);
+  });
+
+  it("refuses a broken config.json and one without weights", () => {
+    const folder = temporaryFolder();
+    const config = join(folder, "config.json");
+    writeFileSync(config, "{");
+    expect(thrown("checkpoint", () => openTarget(folder)).message).toContain(`${config}: expected JSON`);
+    writeFileSync(config, `{"model_type":"gemma4_text","model_type":"llama"}`);
+    expect(thrown("checkpoint", () => openTarget(folder)).message).toContain("model_type stands twice");
+    writeFileSync(config, `{"model_type":"gemma4_text"}`);
+    expect(thrown("checkpoint", () => openTarget(folder)).message).toContain("expected model.safetensors or");
+    writeFileSync(config, Buffer.alloc(17 * 1024 * 1024, 0x20));
+    expect(thrown("checkpoint", () => openTarget(folder)).message).toContain("expected at most");
+  });
+});
+
+describe("the assistant that belongs to a target", () => {
+  const make = (...folders: string[]) => {
+    const root = temporaryFolder();
+    for (const folder of folders) {
+      mkdirSync(join(root, folder), { recursive: true });
+      writeJson(join(root, folder), "config.json", {});
+    }
+    return root;
+  };
+
+  it("is named after it, or simply assistant, beside it", () => {
+    const root = make("e4b", "e4b-assistant", "assistant");
+    expect(findAssistant(join(root, "e4b"))).toBe(join(root, "e4b-assistant"));
+    rmSync(join(root, "e4b-assistant"), { recursive: true });
+    expect(findAssistant(join(root, "e4b"))).toBe(join(root, "assistant"));
+  });
+
+  it("is the one that either config names", () => {
+    const root = make("e4b", "e4b-assistant", "other");
+    writeJson(join(root, "e4b"), "generation_config.json", { assistant: "../other" });
+    expect(findAssistant(join(root, "e4b"))).toBe(join(root, "other"));
+    writeJson(join(root, "e4b"), "config.json", { assistant: "../e4b-assistant" });
+    expect(findAssistant(join(root, "e4b"))).toBe(join(root, "e4b-assistant"));
+    writeJson(join(root, "e4b"), "config.json", { assistant: "../gone" });
+    expect(thrown("checkpoint", () => findAssistant(join(root, "e4b"))).message).toContain(
+      join(root, "gone"),
+    );
+    writeJson(join(root, "e4b"), "config.json", { assistant: 3 });
+    expect(thrown("checkpoint", () => findAssistant(join(root, "e4b"))).message).toContain(
+      "assistant: expected the path",
+    );
+  });
+
+  it("is looked for beside the place a link leads to", () => {
+    const root = make("deep/e4b", "deep/assistant");
+    symlinkSync(join(root, "deep", "e4b"), join(root, "link"));
+    expect(findAssistant(join(root, "link"))).toBe(join(root, "deep", "assistant"));
+  });
+
+  it("is missed with the places where it was looked for", () => {
+    const root = make("e4b");
+    const { message } = thrown("checkpoint", () => findAssistant(join(root, "e4b")));
+    expect(message).toContain(`${join(root, "e4b-assistant")} or ${join(root, "assistant")}`);
+  });
+});
