@@ -1,0 +1,34 @@
+// The JavaScript face of mlx::core::array: NativeArray of src/mlx/native.ts.
+#pragma once
+
+#include <napi.h>
+
+#include "mlx/array.h"
+
+namespace mlx_gemma {
+
+/** Defines the class; called once for each environment. */
+void RegisterArray(Napi::Env env);
+
+/** A new JavaScript handle on `array`. Its bytes are told to V8. */
+Napi::Value WrapArray(Napi::Env env, mlx::core::array array);
+
+/** The array behind a handle. @throws std::invalid_argument for anything else, or a disposed handle. */
+const mlx::core::array& UnwrapArray(const Napi::Value& value);
+
+/** A dtype by its name in native.ts. @throws std::invalid_argument for other names. */
+mlx::core::Dtype ParseDtype(const Napi::Value& value);
+
+/** A shape from an array of numbers. @throws std::invalid_argument when it is none. */
+mlx::core::Shape ParseShape(const Napi::Value& value);
+
+/** Holds back the release of arrays while one lives: a graph that is being evaluated must not lose nodes. */
+class ReleaseHold {
+ public:
+  ReleaseHold();
+  ~ReleaseHold();
+  ReleaseHold(const ReleaseHold&) = delete;
+  ReleaseHold& operator=(const ReleaseHold&) = delete;
+};
+
+}  // namespace mlx_gemma
