@@ -1,0 +1,137 @@
+// The module: NativeModule of src/mlx/native.ts.
+#include <napi.h>
+
+#include <stdexcept>
+#include <string>
+
+#include "array.h"
+#include "environment.h"
+#include "evaluate.h"
+#include "guard.h"
+#include "kernels/kernels.h"
+#include "mlx/device.h"
+#include "mlx/io.h"
+#include "mlx/memory.h"
+#include "mlx/stream.h"
+#include "mlx/version.h"
+#include "ops.h"
+#include "target.h"
+
+namespace mlx_gemma {
+
+namespace mx = mlx::core;
+
+namespace {
+
+bool OnCpu() { return mx::default_device() == mx::Device::cpu; }
+
+Napi::Value Device(const Napi::CallbackInfo& info) {
+  return Guarded(info.Env(), [&] { return Napi::String::New(info.Env(), OnCpu() ? "cpu" : "gpu"); });
+}
+
+Napi::Value Kernels(const Napi::CallbackInfo& info) {
+  return Guarded(info.Env(), [&] { return Napi::String::New(info.Env(), OnCpu() ? kernels::name() : "mlx"); });
+}
+
+void SetThreads(const Napi::CallbackInfo& info) {
+  Guarded(info.Env(), [&] {
+    if (!info[0].IsNumber()) throw std::invalid_argument("setThreads: expected a number");
+    kernels::set_threads(info[0].As<Napi::Number>().Int32Value());
+  });
+}
+
+Napi::Value Counters(const Napi::CallbackInfo& info) {
+  return Guarded(info.Env(), [&] {
+    const Environment& environment = Environment::Of(info.Env());
+    Napi::Object result = Napi::Object::New(info.Env());
+    result.Set("evaluations", static_cast<double>(environment.evaluations));
+    result.Set("readbacks", static_cast<double>(environment.readbacks));
+    result.Set("liveArrays", static_cast<double>(environment.live_arrays));
+    result.Set("cacheCopies", static_cast<double>(CacheCopies()));
+    return result;
+  });
+}
+
+Napi::Value Memory(const Napi::CallbackInfo& info) {
+  return Guarded(info.Env(), [&] {
+    Napi::Object result = Napi::Object::New(info.Env());
+    result.Set("active", static_cast<double>(mx::get_active_memory()));
+    result.Set("cache", static_cast<double>(mx::get_cache_memory()));
+    result.Set("peak", static_cast<double>(mx::get_peak_memory()));
+    return result;
+  });
+}
+
+void ClearCache(const Napi::CallbackInfo& info) {
+  Guarded(info.Env(), [&] { mx::clear_cache(); });
+}
+
+template <typename T, typename TypedArray>
+Napi::Value From(const Napi::CallbackInfo& info, mx::Dtype dtype, napi_typedarray_type type, const char* name) {
+  return Guarded(info.Env(), [&] {
+    if (!info[0].IsTypedArray() || info[0].As<Napi::TypedArray>().TypedArrayType() != type) {
+      throw std::invalid_argument(std::string(name) + ": expected a typed array of that type");
+    }
+    const auto values = info[0].As<TypedArray>();
+    const mx::Shape shape = ParseShape(info[1]);
+    size_t size = 1;
+    for (int extent : shape) size *= static_cast<size_t>(extent);
+    if (size != values.ElementLength()) throw std::invalid_argument(std::string(name) + ": shape and length differ");
+    return WrapArray(info.Env(), mx::array(values.Data(), shape, dtype));
+  });
+}
+
+Napi::Value FromInt32(const Napi::CallbackInfo& info) {
+  return From<int32_t, Napi::Int32Array>(info, mx::int32, napi_int32_array, "fromInt32");
+}
+
+Napi::Value FromFloat32(const Napi::CallbackInfo& info) {
+  return From<float, Napi::Float32Array>(info, mx::float32, napi_float32_array, "fromFloat32");
+}
+
+Napi::Value LoadSafetensors(const Napi::CallbackInfo& info) {
+  return Guarded(info.Env(), [&] {
+    if (!info[0].IsString() || !info[1].IsArray()) throw std::invalid_argument("expected a path and a list of names");
+    const std::string path = info[0].As<Napi::String>();
+    const auto names = info[1].As<Napi::Array>();
+    const auto tensors = mx::load_safetensors(path).first;
+    Napi::Array result = Napi::Array::New(info.Env(), names.Length());
+    for (uint32_t i = 0; i < names.Length(); ++i) {
+      const std::string name = Napi::Value(names.Get(i)).ToString();
+      const auto found = tensors.find(name);
+      if (found == tensors.end()) throw std::invalid_argument(path + " has no tensor " + name);
+      result.Set(i, WrapArray(info.Env(), found->second));
+    }
+    return result;
+  });
+}
+
+Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  return Guarded(env, [&] {
+    // Evaluation happens on worker threads: a stream bound to this thread would be refused there.
+    mx::set_default_stream(mx::new_thread_unsafe_stream(mx::default_device()));
+    env.SetInstanceData(new Environment);
+    RegisterArray(env);
+    RegisterOps(env, exports);
+    RegisterEvaluate(env, exports);
+    RegisterTarget(env, exports);
+    exports.Set("version", MLX_GEMMA_VERSION);
+    exports.Set("mlxVersion", mx::version());
+    exports.Set("device", Napi::Function::New<Device>(env, "device"));
+    exports.Set("kernels", Napi::Function::New<Kernels>(env, "kernels"));
+    exports.Set("setThreads", Napi::Function::New<SetThreads>(env, "setThreads"));
+    exports.Set("counters", Napi::Function::New<Counters>(env, "counters"));
+    exports.Set("memory", Napi::Function::New<Memory>(env, "memory"));
+    exports.Set("clearCache", Napi::Function::New<ClearCache>(env, "clearCache"));
+    exports.Set("fromInt32", Napi::Function::New<FromInt32>(env, "fromInt32"));
+    exports.Set("fromFloat32", Napi::Function::New<FromFloat32>(env, "fromFloat32"));
+    exports.Set("loadSafetensors", Napi::Function::New<LoadSafetensors>(env, "loadSafetensors"));
+    return exports;
+  });
+}
+
+}  // namespace
+
+}  // namespace mlx_gemma
+
+NODE_API_MODULE(mlx_gemma, mlx_gemma::Init)
