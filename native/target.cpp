@@ -8,6 +8,7 @@
 
 #include "array.h"
 #include "gemma4/model.h"
+#include "guard.h"
 #include "target_config.h"
 
 namespace mlx_gemma {
@@ -19,20 +20,6 @@ using gemma4::LayerType;
 using gemma4::Model;
 using gemma4::Rows;
 using ModelPtr = std::shared_ptr<const Model>;
-
-/** Runs an entry: whatever is thrown inside becomes a JavaScript error. */
-template <typename F>
-auto Guarded(Napi::Env env, F&& body) {
-  try {
-    return body();
-  } catch (const Napi::Error&) {
-    throw;
-  } catch (const std::exception& error) {
-    throw Napi::Error::New(env, error.what());
-  } catch (...) {
-    throw Napi::Error::New(env, "unknown native error");
-  }
-}
 
 /** What is told to V8 of native memory: kept equal to `bytes` and taken back at the end. */
 class ReportedMemory {

@@ -12,7 +12,7 @@ namespace {
 /** Gemma 4 does not divide the scores by sqrt(head_dim): q_norm and k_norm set their size. */
 constexpr float kScale = 1.0f;
 
-/** (1, T, n, d) → (1, n, T, d), a view; and back. */
+/** (1, T, n, d) → (1, n, T, d), a view, and back. */
 array swap_heads(const array& x) { return mx::transpose(x, {0, 2, 1, 3}); }
 
 }  // namespace
@@ -42,28 +42,31 @@ Attention::Attention(const Config& config, int layer, const Weights& weights, co
       kv_(make_keys_values(config, layer, weights, name)),
       o_proj_(weights, name + ".o_proj", num_heads_ * head_dim_, config.hidden_size) {}
 
-array Attention::split_heads(const array& x, int heads) const {
-  return mx::reshape(x, {1, x.shape(1), heads, head_dim_});
+array Attention::normed_heads(const array& x, int heads, const RmsNorm& norm) const {
+  const int length = x.shape(1);
+  // One token: the axes may be swapped by name alone, which saves a node.
+  if (length == 1) return norm(mx::reshape(x, {1, heads, 1, head_dim_}));
+  return swap_heads(norm(mx::reshape(x, {1, length, heads, head_dim_})));
 }
 
 void Attention::write(const array& x, int position, KvCache& cache) const {
-  const array projected = split_heads(kv_->k_proj(x), num_kv_heads_);  // (1, T, kvh, d)
-  const array raw_values = kv_->v_proj ? split_heads((*kv_->v_proj)(x), num_kv_heads_) : projected;
-  const array keys = rope_(swap_heads(kv_->k_norm(projected)), position);  // (1, kvh, T, d)
-  const array values = swap_heads(kv_->v_norm(raw_values));                // (1, kvh, T, d)
+  const array raw_keys = kv_->k_proj(x);                                                   // (1, T, kvh * d)
+  const array raw_values = kv_->v_proj ? (*kv_->v_proj)(x) : raw_keys;                     // (1, T, kvh * d)
+  const array keys = rope_(normed_heads(raw_keys, num_kv_heads_, kv_->k_norm), position);  // (1, kvh, T, d)
+  const array values = normed_heads(raw_values, num_kv_heads_, kv_->v_norm);               // (1, kvh, T, d)
   cache.write(keys, values);
 }
 
 array Attention::operator()(const array& x, int position, KvCache& cache) const {
   const int length = x.shape(1);
-  const array q =
-      rope_(swap_heads(q_norm_(split_heads(q_proj_(x), num_heads_))), position);  // (1, heads, T, d)
-  const KvView& seen = cache.visible(length);                                     // (1, kvh, S, d)
+  const array q = rope_(normed_heads(q_proj_(x), num_heads_, q_norm_), position);  // (1, heads, T, d)
+  const KvView& seen = cache.visible(length);                                      // (1, kvh, S, d)
   std::optional<kernels::AttentionMask> mask;
   // A single query sees all of its view: the view was cut for it.
   if (length > 1) mask = kernels::AttentionMask{position, window_, seen.first_position};
   const array mixed = kernels::attention(q, seen.keys, seen.values, kScale, mask);  // (1, heads, T, d)
-  return o_proj_(mx::reshape(swap_heads(mixed), {1, length, num_heads_ * head_dim_}));
+  const array joined = length == 1 ? mixed : swap_heads(mixed);  // (1, T, heads, d), for one token by name
+  return o_proj_(mx::reshape(joined, {1, length, num_heads_ * head_dim_}));
 }
 
 }  // namespace mlx_gemma::gemma4

@@ -36,8 +36,8 @@ class Attention {
     RmsNorm v_norm;
   };
 
-  /** (1, T, n * d) → (1, T, n, d) */
-  array split_heads(const array& x, int heads) const;
+  /** (1, T, n * d) → (1, n, T, d), each head normed. */
+  array normed_heads(const array& x, int heads, const RmsNorm& norm) const;
   static std::optional<KeysValues> make_keys_values(const Config& config, int layer, const Weights& weights,
                                                     const std::string& name);
 

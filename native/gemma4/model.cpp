@@ -73,7 +73,7 @@ std::optional<KvView> Caches::exported(LayerType type) const {
 
 std::vector<array> Caches::pending() const {
   std::vector<array> out;
-  for (const KvCache& cache : caches_) cache.pending(out);
+  caches_.back().pending(out);
   return out;
 }
 

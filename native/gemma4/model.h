@@ -46,7 +46,10 @@ class Caches {
   void keep(int n);
   /** What a query at `position()` may see of the last producer of `type`; nothing if the model has none. */
   std::optional<KvView> exported(LayerType type) const;
-  /** All buffers, to be evaluated with each step. */
+  /**
+   * What is to be evaluated with each step: the buffers of the last producer. Those of the others are on the
+   * way to them, for every layer below reads its own.
+   */
   std::vector<array> pending() const;
   size_t nbytes() const;
 
