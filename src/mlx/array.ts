@@ -1,0 +1,101 @@
+import { MlxGemmaError } from "../errors.js";
+import { addon } from "./addon.js";
+import type { NativeArray } from "./native.js";
+
+/** A lazy MLX array. */
+export type MlxArray = NativeArray;
+
+/** What a scope may return: arrays at any depth of lists and plain objects, beside other values. */
+type Scoped = unknown;
+
+let open: Set<MlxArray> | undefined;
+
+/** Hands a new array to the scope that is open, if any. */
+export function track(array: MlxArray): MlxArray {
+  open?.add(array);
+  return array;
+}
+
+/**
+ * Runs `build` and disposes every array made inside it except those in what it returns, which go to the scope around.
+ * Graphs keep the nodes they need. `build` must be synchronous.
+ */
+export function scope<T extends Scoped>(build: () => T): T {
+  const outer = open;
+  const mine = new Set<MlxArray>();
+  open = mine;
+  let kept: Set<MlxArray> | undefined;
+  try {
+    const result = build();
+    kept = new Set();
+    collect(result, kept);
+    return result;
+  } finally {
+    open = outer;
+    for (const array of mine) {
+      if (kept?.has(array)) outer?.add(array);
+      else array.dispose();
+    }
+  }
+}
+
+function collect(value: unknown, found: Set<MlxArray>): void {
+  if (typeof value !== "object" || value === null) return;
+  if (isArray(value)) found.add(value);
+  else if (Array.isArray(value) || Object.getPrototypeOf(value) === Object.prototype) {
+    for (const part of Object.values(value)) collect(part, found);
+  }
+}
+
+function isArray(value: object): value is MlxArray {
+  return value.constructor.name === "NativeArray";
+}
+
+/** Runs native code that throws plain errors; they become `native` ones. */
+export function guarded<T>(call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    throw asNative(error);
+  }
+}
+
+function asNative(error: unknown): unknown {
+  if (!(error instanceof Error) || error instanceof MlxGemmaError) return error;
+  const code = / is disposed$/.test(error.message) ? "disposed" : "native";
+  return new MlxGemmaError(code, `MLX: ${error.message}`, { cause: error });
+}
+
+/** int32 values of `shape`. */
+export function fromInt32(values: Int32Array, shape: readonly number[]): MlxArray {
+  return track(guarded(() => addon().fromInt32(values, shape)));
+}
+
+/** float32 values of `shape`. */
+export function fromFloat32(values: Float32Array, shape: readonly number[]): MlxArray {
+  return track(guarded(() => addon().fromFloat32(values, shape)));
+}
+
+/** Values of an evaluated int32 array. Counted as a readback. */
+export function readInt32(array: MlxArray): Int32Array {
+  return guarded(() => addon().readInt32(array));
+}
+
+/** Values of an evaluated float32 array. Counted as a readback. */
+export function readFloat32(array: MlxArray): Float32Array {
+  return guarded(() => addon().readFloat32(array));
+}
+
+/**
+ * Evaluates stage after stage off the JavaScript thread, one evaluation at a time in the process.
+ *
+ * @returns milliseconds of each stage
+ * @throws MlxGemmaError `native` with MLX's message
+ */
+export async function evaluate(stages: readonly (readonly MlxArray[])[]): Promise<Float64Array> {
+  try {
+    return await addon().evaluate(stages);
+  } catch (error) {
+    throw asNative(error);
+  }
+}

@@ -1,0 +1,131 @@
+import { addon } from "./addon.js";
+import { guarded, type MlxArray, track } from "./array.js";
+import type { Dtype, NativeOps } from "./native.js";
+
+// Each function builds one node of the graph, as `NativeOps` says, and hands it to the scope that is open.
+
+function build(make: (ops: NativeOps) => MlxArray): MlxArray {
+  return track(guarded(() => make(addon().ops)));
+}
+
+export const add = (a: MlxArray, b: MlxArray): MlxArray => build((ops) => ops.add(a, b));
+
+export const subtract = (a: MlxArray, b: MlxArray): MlxArray => build((ops) => ops.subtract(a, b));
+
+export const multiply = (a: MlxArray, b: MlxArray): MlxArray => build((ops) => ops.multiply(a, b));
+
+export const divide = (a: MlxArray, b: MlxArray): MlxArray => build((ops) => ops.divide(a, b));
+
+export const maximum = (a: MlxArray, b: MlxArray): MlxArray => build((ops) => ops.maximum(a, b));
+
+export const minimum = (a: MlxArray, b: MlxArray): MlxArray => build((ops) => ops.minimum(a, b));
+
+export const less = (a: MlxArray, b: MlxArray): MlxArray => build((ops) => ops.less(a, b));
+
+export const greaterEqual = (a: MlxArray, b: MlxArray): MlxArray => build((ops) => ops.greaterEqual(a, b));
+
+export const equal = (a: MlxArray, b: MlxArray): MlxArray => build((ops) => ops.equal(a, b));
+
+export const where = (condition: MlxArray, a: MlxArray, b: MlxArray): MlxArray =>
+  build((ops) => ops.where(condition, a, b));
+
+export const exp = (a: MlxArray): MlxArray => build((ops) => ops.exp(a));
+
+export const log = (a: MlxArray): MlxArray => build((ops) => ops.log(a));
+
+export const tanh = (a: MlxArray): MlxArray => build((ops) => ops.tanh(a));
+
+/** A scalar of `dtype`, shape (). */
+export const scalar = (value: number, dtype: Dtype): MlxArray => build((ops) => ops.scalar(value, dtype));
+
+export const zeros = (shape: readonly number[], dtype: Dtype): MlxArray =>
+  build((ops) => ops.zeros(shape, dtype));
+
+export const arange = (start: number, stop: number, dtype: Dtype): MlxArray =>
+  build((ops) => ops.arange(start, stop, dtype));
+
+export const astype = (a: MlxArray, dtype: Dtype): MlxArray => build((ops) => ops.astype(a, dtype));
+
+export const reshape = (a: MlxArray, shape: readonly number[]): MlxArray =>
+  build((ops) => ops.reshape(a, shape));
+
+export const transpose = (a: MlxArray, axes: readonly number[]): MlxArray =>
+  build((ops) => ops.transpose(a, axes));
+
+/** Half-open ranges for every axis, stride 1. */
+export const slice = (a: MlxArray, start: readonly number[], stop: readonly number[]): MlxArray =>
+  build((ops) => ops.slice(a, start, stop));
+
+export const concatenate = (arrays: readonly MlxArray[], axis: number): MlxArray =>
+  build((ops) => ops.concatenate(arrays, axis));
+
+/** Rows of `a` along `axis` at `indices`. */
+export const take = (a: MlxArray, indices: MlxArray, axis: number): MlxArray =>
+  build((ops) => ops.take(a, indices, axis));
+
+export const takeAlongAxis = (a: MlxArray, indices: MlxArray, axis: number): MlxArray =>
+  build((ops) => ops.takeAlongAxis(a, indices, axis));
+
+export const putAlongAxis = (a: MlxArray, indices: MlxArray, values: MlxArray, axis: number): MlxArray =>
+  build((ops) => ops.putAlongAxis(a, indices, values, axis));
+
+export const sum = (a: MlxArray, axis: number, keepdims: boolean): MlxArray =>
+  build((ops) => ops.sum(a, axis, keepdims));
+
+export const max = (a: MlxArray, axis: number, keepdims: boolean): MlxArray =>
+  build((ops) => ops.max(a, axis, keepdims));
+
+export const min = (a: MlxArray, axis: number, keepdims: boolean): MlxArray =>
+  build((ops) => ops.min(a, axis, keepdims));
+
+export const cumsum = (a: MlxArray, axis: number): MlxArray => build((ops) => ops.cumsum(a, axis));
+
+export const softmax = (a: MlxArray, axis: number): MlxArray => build((ops) => ops.softmax(a, axis));
+
+export const sort = (a: MlxArray, axis: number): MlxArray => build((ops) => ops.sort(a, axis));
+
+export const argsort = (a: MlxArray, axis: number): MlxArray => build((ops) => ops.argsort(a, axis));
+
+/** int32 index of the largest value; the lowest index among equals. */
+export const argmax = (a: MlxArray, axis: number): MlxArray => build((ops) => ops.argmax(a, axis));
+
+/** uint32 indices that put the `kth` smallest in its place along `axis`. */
+export const argpartition = (a: MlxArray, kth: number, axis: number): MlxArray =>
+  build((ops) => ops.argpartition(a, kth, axis));
+
+/** `x · weightᵀ`: x (…, I), weight (O, I) → (…, O). On CPU each row's bits depend on that row alone. */
+export const linear = (x: MlxArray, weight: MlxArray): MlxArray => build((ops) => ops.linear(x, weight));
+
+/** RMSNorm in float32 over the last axis, times `weight` (or nothing), cast back to x's dtype. */
+export const rmsNorm = (x: MlxArray, weight: MlxArray | null, eps: number): MlxArray =>
+  build((ops) => ops.rmsNorm(x, weight, eps));
+
+/**
+ * Rotates halves. x (1, heads, T, d); `inverseFrequencies` float32 (d/2), 0 for pairs that do not turn;
+ * row t is at `position + t`, or all rows at `position` when `samePosition`.
+ */
+export const rope = (
+  x: MlxArray,
+  inverseFrequencies: MlxArray,
+  position: number,
+  samePosition: boolean,
+): MlxArray => build((ops) => ops.rope(x, inverseFrequencies, position, samePosition));
+
+/**
+ * Attention of T query rows over S keys that were all seen before: no mask but the caller's slice.
+ * q (1, heads, T, d), keys and values (1, kvHeads, S, d) → (1, heads, T, d). Scale 1 in Gemma 4.
+ */
+export const attention = (q: MlxArray, keys: MlxArray, values: MlxArray, scale: number): MlxArray =>
+  build((ops) => ops.attention(q, keys, values, scale));
+
+/** `gelu_tanh(gate) * up`, elementwise. */
+export const geluMultiply = (gate: MlxArray, up: MlxArray): MlxArray =>
+  build((ops) => ops.geluMultiply(gate, up));
+
+/** Uniform float32 in [0, 1) of `shape`, from a key of two uint32 (threefry: the same key, the same numbers). */
+export const randomUniform = (shape: readonly number[], key: readonly [number, number]): MlxArray =>
+  build((ops) => ops.randomUniform(shape, key));
+
+/** int32 draws over the last axis of `logits` (log probabilities, -inf allowed), by Gumbel-max with `key`. */
+export const randomCategorical = (logits: MlxArray, key: readonly [number, number]): MlxArray =>
+  build((ops) => ops.randomCategorical(logits, key));
