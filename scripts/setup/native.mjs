@@ -63,14 +63,26 @@ async function forgetMovedBuild(root, out) {
 }
 
 function failure(what, lines) {
-  const cause = lines.find((line) => /\berror\b[:\s]|CMake Error|fatal|No space left|Killed/.test(line));
+  const told = lines
+    .map((line) => line.trimEnd())
+    .filter((line) => line !== "" && !line.startsWith("ERROR OMG"));
+  const first = told.findIndex((line) => /\berror\b[:\s]|CMake Error|fatal|No space left|Killed/.test(line));
+  // CMake says where on one line and what on the next.
+  const cause = told.slice(first, first + (/^CMake Error.*:$/.test(told[first]) ? 2 : 1));
   const killed = lines.some((line) => /Killed|cannot allocate|out of memory/i.test(line));
   return new Lack(
-    `${what}${cause ? ` (${cause.trim().slice(0, 200)})` : ""}`,
+    `${what}${
+      first >= 0
+        ? ` (${cause
+            .map((line) => line.trim())
+            .join(" ")
+            .slice(0, 200)})`
+        : ""
+    }`,
     killed
       ? "MLX_GEMMA_JOBS=1 npm run build (memory ran out)"
       : "see the compiler's lines above; after a change of compiler: rm -rf build && npm run build",
-    lines.filter((line) => line.trim() && !line.startsWith("ERROR OMG")).slice(-20),
+    told.slice(-20),
   );
 }
 
