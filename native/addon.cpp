@@ -134,4 +134,5 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
 
 }  // namespace mlx_gemma
 
-NODE_API_MODULE(mlx_gemma, mlx_gemma::Init)
+using mlx_gemma::Init;  // The macro pastes the name.
+NODE_API_MODULE(mlx_gemma, Init)

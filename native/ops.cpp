@@ -76,15 +76,13 @@ class Arguments {
   const Napi::CallbackInfo& info_;
 };
 
-using Operation = mx::array (*)(const Arguments&);
-
-/** One JavaScript function for each operation, without a lookup at call time. */
-template <Operation operation>
+/** One JavaScript function for each operation (a stateless lambda), without a lookup at call time. */
+template <auto operation>
 Napi::Value Call(const Napi::CallbackInfo& info) {
   return Guarded(info.Env(), [&] { return WrapArray(info.Env(), operation(Arguments(info))); });
 }
 
-template <Operation operation>
+template <auto operation>
 void Define(Napi::Object ops, const char* name) {
   ops.Set(name, Napi::Function::New<Call<operation>>(ops.Env(), name));
 }
