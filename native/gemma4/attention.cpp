@@ -61,9 +61,8 @@ array Attention::operator()(const array& x, int position, KvCache& cache) const 
   const int length = x.shape(1);
   const array q = rope_(normed_heads(q_proj_(x), num_heads_, q_norm_), position);  // (1, heads, T, d)
   const KvView& seen = cache.visible(length);                                      // (1, kvh, S, d)
-  std::optional<kernels::AttentionMask> mask;
-  // A single query sees all of its view: the view was cut for it.
-  if (length > 1) mask = kernels::AttentionMask{position, window_, seen.first_position};
+  // Given for one token too, which sees all of its view: where the view starts decides how sums are grouped.
+  const kernels::AttentionMask mask{position, window_, seen.first_position};
   const array mixed = kernels::attention(q, seen.keys, seen.values, kScale, mask);  // (1, heads, T, d)
   const array joined = length == 1 ? mixed : swap_heads(mixed);  // (1, T, heads, d), for one token by name
   return o_proj_(mx::reshape(joined, {1, length, num_heads_ * head_dim_}));
