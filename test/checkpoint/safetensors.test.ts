@@ -52,6 +52,7 @@ describe("a safetensors header", () => {
     [header({ dtype: "F4" }), "dtype: expected one of"],
     [header({ dtype: 3 }), "dtype: expected one of"],
     [header({ shape: [3] }), "expected 12 bytes for float32 [3], found 8"],
+    [header({ shape: [1] }), "expected 4 bytes for float32 [1], found 8"],
     [header({ shape: [-2] }), "shape: expected"],
     [header({ shape: [1.5] }), "shape: expected"],
     [header({ shape: 2 }), "shape: expected"],

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { type StopRules, TokenSink } from "../../src/text/sink.js";
-import { bytesOf, idOf, tinyTokenizer, VOCAB_SIZE } from "./fixtures.js";
+import { bytesOf, DECODERS, idOf, tinyTokenizer, VOCAB_SIZE } from "./fixtures.js";
 
 const tokenizer = await tinyTokenizer();
 const rules = (changes: Partial<StopRules> = {}): StopRules => ({
@@ -89,6 +89,19 @@ describe("an answer", () => {
       ids: ids.slice(0, 4),
       reason: "stop string",
     });
+  });
+
+  it("looks for stop texts in what is printed: not in a leading space that is dropped", async () => {
+    const dropping = await tinyTokenizer(DECODERS["leading space dropped"]);
+    const sink = new TokenSink(dropping, rules({ stop: [" é"] }));
+    expect(sink.push([...bytesOf(" é é"), ...words("b")], 0)).toMatchObject({ stopReason: "stop string" });
+    expect(sink.text).toBe("é");
+    // Nor is the run cut in two by the look: its last byte spoils all of it.
+    const broken = [...bytesOf(" é"), ...words("<0xFF>", "b")];
+    const other = new TokenSink(dropping, rules({ stop: [" é"] }));
+    expect(other.push(broken, 0).stopReason).toBeUndefined();
+    other.finish();
+    expect(other.text).toBe(dropping.decode(broken));
   });
 
   it("gives what it held back at the end", () => {
