@@ -34,7 +34,8 @@ array kv_write(const array& buffer, const array& update, int offset) {
 array gelu_multiply(const array& gate, const array& up) {
   const array g = mx::astype(gate, mx::float32);
   const array cube = mx::multiply(mx::multiply(g, g), g);
-  const array inner = mx::multiply(array(0.7978845608028654f), mx::add(g, mx::multiply(array(0.044715f), cube)));
+  const array inner =
+      mx::multiply(array(0.7978845608028654f), mx::add(g, mx::multiply(array(0.044715f), cube)));
   const array gelu = mx::multiply(mx::multiply(array(0.5f), g), mx::add(array(1.0f), mx::tanh(inner)));
   return mx::multiply(mx::astype(gelu, gate.dtype()), up);
 }
@@ -49,8 +50,9 @@ array rms_norm(const array& x, const std::optional<array>& weight, float eps) {
 
 array rope(const array& x, const array& inverse_frequencies, int position, bool same_position) {
   const int rows = x.shape(2);
-  const array positions = same_position ? mx::full({rows}, static_cast<float>(position), mx::float32)
-                                        : mx::arange(static_cast<double>(position), position + rows, mx::float32);
+  const array positions = same_position
+                              ? mx::full({rows}, static_cast<float>(position), mx::float32)
+                              : mx::arange(static_cast<double>(position), position + rows, mx::float32);
   const array angles = mx::multiply(mx::expand_dims(positions, 1), inverse_frequencies);  // (T, d/2)
   const array cos = mx::astype(mx::cos(angles), x.dtype());
   const array sin = mx::astype(mx::sin(angles), x.dtype());

@@ -1,0 +1,82 @@
+#include "arrays.h"
+
+#include <algorithm>
+#include <cstring>
+#include <stdexcept>
+
+#include "mlx/allocator.h"
+#include "mlx/device.h"
+#include "mlx/utils.h"
+
+namespace mlx_gemma::kernels {
+
+void CpuPrimitive::eval_gpu(const std::vector<array>&, array&) {
+  throw std::runtime_error(std::string(name()) + " is a CPU kernel; on a GPU stream use MLX's operations");
+}
+
+bool on_cpu() { return mx::default_device() == mx::Device::cpu; }
+
+mx::Stream current_stream() { return mx::default_stream(mx::default_device()); }
+
+void require(bool ok, const char* kernel, const char* what) {
+  if (!ok) throw std::invalid_argument(std::string(kernel) + ": " + what);
+}
+
+Element element_of(const array& a, const char* kernel) {
+  if (a.dtype() == mx::bfloat16) return Element::bf16;
+  if (a.dtype() == mx::float16) return Element::f16;
+  require(a.dtype() == mx::float32, kernel, "expected bfloat16, float16 or float32");
+  return Element::f32;
+}
+
+RowView::RowView(const array& a) : data(bytes_of(a)), dense(a.flags().row_contiguous) {
+  const std::int64_t size = static_cast<std::int64_t>(a.itemsize());
+  const std::int64_t width = a.ndim() > 0 ? a.shape(-1) : 1;
+  rows = width > 0 ? static_cast<std::int64_t>(a.size()) / width : 0;
+  axes = std::max(static_cast<int>(a.ndim()) - 1, 0);
+  if (dense) {
+    axes = 1;
+    shape[0] = rows;
+    strides[0] = width * size;
+    return;
+  }
+  require(axes <= kAxes, "kernels", "a strided array has more than five axes");
+  for (int axis = 0; axis < axes; ++axis) {
+    shape[axis] = a.shape(axis);
+    strides[axis] = a.strides(axis) * size;
+  }
+}
+
+namespace {
+
+/** Copies element by element: a way out for layouts that the models do not make, not a fast path. */
+array copied(const array& a, mx::cpu::CommandEncoder& encoder) {
+  array out(a.shape(), a.dtype(), nullptr, {});
+  allocate(out);
+  encoder.add_temporary(out);
+  const std::int64_t size = static_cast<std::int64_t>(a.itemsize());
+  const std::int64_t width = a.shape(-1), step = a.strides(-1) * size;
+  encoder.dispatch([view = RowView(a), to = bytes_of(out), size, width, step]() {
+    for (std::int64_t row = 0; row < view.rows; ++row) {
+      const char* from = view.row(row);
+      for (std::int64_t i = 0; i < width; ++i)
+        std::memcpy(to + (row * width + i) * size, from + i * step, size);
+    }
+  });
+  return out;
+}
+
+}  // namespace
+
+array dense_rows(const array& a, mx::cpu::CommandEncoder& encoder) {
+  const bool usable = a.size() == 0 || a.shape(-1) == 1 || a.strides(-1) == 1;
+  return usable ? a : copied(a, encoder);
+}
+
+array dense(const array& a, mx::cpu::CommandEncoder& encoder) {
+  return a.flags().row_contiguous || a.size() == 0 ? a : copied(a, encoder);
+}
+
+void allocate(array& out) { out.set_data(mx::allocator::malloc(out.nbytes())); }
+
+}  // namespace mlx_gemma::kernels

@@ -1,0 +1,71 @@
+#include "isa.h"
+
+#include <atomic>
+#include <cstdlib>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+#include "kernels.h"
+
+namespace mlx_gemma::kernels {
+namespace {
+
+#if defined(__x86_64__)
+bool has_avx2() {
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+}
+bool has_avx512() {
+  return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq");
+}
+#endif
+
+const RowFunctions& best() {
+#if defined(__x86_64__)
+  if (has_avx512()) return avx512_functions;
+  if (has_avx2()) return avx2_functions;
+#endif
+  return portable_functions;
+}
+
+/** The functions of that name if this processor can run them, else null. */
+const RowFunctions* find(std::string_view wanted) {
+#if defined(__x86_64__)
+  if (wanted == "avx512" && has_avx512()) return &avx512_functions;
+  if (wanted == "avx2" && has_avx2()) return &avx2_functions;
+#endif
+  // On arm64 "scalar" means the same plain loops as "neon".
+  if (wanted == portable_functions.name || wanted == "scalar") return &portable_functions;
+  return nullptr;
+}
+
+const RowFunctions* choose() {
+  const char* forced = std::getenv("MLX_GEMMA_ISA");
+  if (forced == nullptr || *forced == '\0') return &best();
+  const RowFunctions* found = find(forced);
+  if (found == nullptr) {
+    throw std::invalid_argument(std::string("MLX_GEMMA_ISA=") + forced +
+                                ": this processor has no such instruction set; the best it has is " +
+                                best().name);
+  }
+  return found;
+}
+
+std::atomic<const RowFunctions*>& chosen() {
+  static std::atomic<const RowFunctions*> one{choose()};
+  return one;
+}
+
+}  // namespace
+
+const RowFunctions& row_functions() { return *chosen().load(std::memory_order_relaxed); }
+
+bool use_isa(const char* name) {
+  const RowFunctions* found = find(name);
+  if (found != nullptr) chosen().store(found, std::memory_order_relaxed);
+  return found != nullptr;
+}
+
+const char* name() { return row_functions().name; }
+
+}  // namespace mlx_gemma::kernels

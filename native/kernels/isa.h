@@ -1,0 +1,119 @@
+// The row functions, compiled once per instruction set, and the choice among them.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace mlx_gemma::kernels {
+
+enum class Element : int { bf16 = 0, f16 = 1, f32 = 2 };
+
+/** Sums over k run in blocks of this many elements: one chain of lanes in a block, then the blocks in order.
+ */
+constexpr int kDepth = 1024;
+
+/** Keys are reduced in blocks of this many absolute positions. */
+constexpr int kKeyBlock = 128;
+
+/** A range of weight rows applied to all rows of x. */
+struct LinearJob {
+  const float* x;  // (rows, padded) in pair order
+  std::ptrdiff_t padded;
+  const void* weight;  // row o at weight + o * weight_stride elements
+  std::ptrdiff_t weight_stride;
+  int depth;  // I
+  int rows;
+  void* out;  // row r at out + r * out_stride elements
+  std::ptrdiff_t out_stride;
+  float* scratch;  // wide form only: linear_scratch() floats
+};
+
+/** One block of keys seen by query rows that share a kv head. */
+struct AttentionJob {
+  const float* q;  // (rows, padded) in pair order
+  std::ptrdiff_t padded;
+  int rows;
+  const void* keys;  // the row at `first_key` of the view; stride in elements
+  std::ptrdiff_t key_stride;
+  const void* values;
+  std::ptrdiff_t value_stride;
+  int width;  // d
+  float scale;
+};
+
+/** Position range of visible keys, relative to the start of a block of kKeyBlock positions. */
+struct Span {
+  int begin;
+  int end;
+};
+
+/** Softmax state of one row after some keys: the maximum, the sum of exp(score - maximum); the values stand
+ * apart. */
+struct SoftmaxState {
+  float maximum;
+  float sum;
+};
+
+/**
+ * Row functions of one instruction set. `pair` is what one step consumes: two vectors. Arrays "in pair order"
+ * hold each group of `pair` elements as the two float vectors that the loads of that element type give
+ * (bfloat16 comes apart into even and odd elements), zero-padded to a whole group.
+ */
+struct RowFunctions {
+  const char* name;
+  int pair;
+
+  /** One row of `n` elements to float32 in pair order, zero-padded. */
+  void (*widen[3])(const void* in, int n, float* out);
+  /** One row in pair order to `n` elements, rounded. */
+  void (*narrow[3])(const float* in, int n, void* out);
+
+  /** Weight rows [begin, end), read once for all rows of x; for few rows. */
+  void (*linear_narrow[3])(const LinearJob& job, int begin, int end);
+  /** The same sums in the same order, through a float32 tile of weights; for many rows. */
+  void (*linear_wide[3])(const LinearJob& job, int begin, int end);
+
+  /**
+   * Block state of up to kTileRows rows: spans[r] is what row r sees of the block. Writes states[r] and
+   * values[r * padded …] in pair order. `first` is the in-block position of job.keys' row. An empty span
+   * gives sum 0 and maximum -inf.
+   */
+  void (*attend_block[3])(const AttentionJob& job, const Span* spans, int first, SoftmaxState* states,
+                          float* values);
+  /** Folds a block's state into a row's running state; blocks come in order. n is padded. */
+  void (*merge)(SoftmaxState& into, float* into_values, const SoftmaxState& block, const float* values,
+                int n);
+  /** values / sum to n elements. */
+  void (*finish[3])(const SoftmaxState& state, const float* values, int n, void* out);
+
+  void (*gelu_multiply[3])(const void* gate, const void* up, std::size_t n, void* out);
+  /** weight may be null. */
+  void (*rms_norm[3])(const void* x, const void* weight, int n, float eps, void* out);
+  /** cos and sin of position * frequencies[j], rounded to the element type. */
+  void (*rope_table[3])(const float* frequencies, int half, float position, void* cos, void* sin);
+  void (*rope_row[3])(const void* x, const void* cos, const void* sin, int half, void* out);
+};
+
+/** Rows that attend_block takes at most. */
+constexpr int kTileRows = 4;
+
+/** Weight rows of one float32 tile, and the floats a wide linear needs as scratch beside `rows` partial sums
+ * each. */
+constexpr int kTileColumns = 48;
+constexpr std::size_t linear_scratch(int rows) {
+  return static_cast<std::size_t>(kTileColumns) * (kDepth + static_cast<std::size_t>(rows));
+}
+
+/** The functions in use, chosen at the first call. */
+const RowFunctions& row_functions();
+
+/** Changes them, for tests: false if this processor can't run `name`. No kernel may be under way. */
+bool use_isa(const char* name);
+
+#if defined(__x86_64__)
+extern const RowFunctions avx2_functions;
+extern const RowFunctions avx512_functions;
+#endif
+extern const RowFunctions portable_functions;
+
+}  // namespace mlx_gemma::kernels

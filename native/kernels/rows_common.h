@@ -1,0 +1,128 @@
+// What the row functions share: partial groups, dot-product tiles, exp. Templates on a simd_*.h structure;
+// the files that include this are compiled for one instruction set each, and must instantiate nothing of the
+// standard library.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "element.h"
+#include "isa.h"
+
+namespace mlx_gemma::kernels::rows {
+
+/** load_pair of n < pair elements, zeros after them. */
+template <class V, class T>
+inline void load_partial(const T* p, int n, typename V::Float& a, typename V::Float& b) {
+  alignas(64) T group[V::pair] = {};
+  for (int i = 0; i < n; ++i) group[i] = p[i];
+  V::load_pair(group, a, b);
+}
+
+/** store_pair of n < pair elements. */
+template <class V, class T>
+inline void store_partial(T* p, int n, typename V::Float a, typename V::Float b) {
+  alignas(64) T group[V::pair];
+  V::store_pair(group, a, b);
+  for (int i = 0; i < n; ++i) p[i] = group[i];
+}
+
+/** One element, rounded as store_pair rounds. */
+template <class V, class T>
+inline void store_one(T* p, float value) {
+  store_partial<V>(p, 1, V::splat(value), V::zero());
+}
+template <class V>
+inline void store_one(float* p, float value) {
+  *p = value;
+}
+template <class V>
+inline void store_one(bf16* p, float value) {
+  const std::uint32_t bits = __builtin_bit_cast(std::uint32_t, value);
+  const std::uint32_t up = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+  p->bits = value == value ? static_cast<std::uint16_t>(up) : std::uint16_t{0x7fc0};
+}
+
+/**
+ * The only place where products are summed over a row: R × C dot products of `n` elements, each one chain of
+ * lanes that takes the first vector of a pair, then the second, and ends in V::sum. R and C change nothing
+ * but speed.
+ *
+ * @param x R rows in pair order, padded with zeros to whole pairs
+ * @param w C rows of T
+ */
+template <class V, class T, int R, int C>
+inline void dot_tile(const float* x, std::ptrdiff_t x_stride, const T* w, std::ptrdiff_t w_stride, int n,
+                     float (&out)[R][C]) {
+  typename V::Float sums[R][C];
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 16
+    for (int c = 0; c < C; ++c) sums[r][c] = V::zero();
+  int k = 0;
+  for (; k + V::pair <= n; k += V::pair) {
+    if constexpr (sizeof(T) == sizeof(float)) {
+      // Half after half: C weights in registers, and each x serves C sums.
+#pragma GCC unroll 2
+      for (int half = 0; half < 2; ++half) {
+        typename V::Float weights[C];
+#pragma GCC unroll 16
+        for (int c = 0; c < C; ++c) weights[c] = V::load(w + c * w_stride + k + half * V::lanes);
+#pragma GCC unroll 16
+        for (int r = 0; r < R; ++r) {
+          const typename V::Float row = V::load(x + r * x_stride + k + half * V::lanes);
+#pragma GCC unroll 16
+          for (int c = 0; c < C; ++c) sums[r][c] = V::fma(weights[c], row, sums[r][c]);
+        }
+      }
+    } else {
+#pragma GCC unroll 16
+      for (int c = 0; c < C; ++c) {
+        typename V::Float first, second;
+        V::load_pair(w + c * w_stride + k, first, second);
+#pragma GCC unroll 16
+        for (int r = 0; r < R; ++r) sums[r][c] = V::fma(first, V::load(x + r * x_stride + k), sums[r][c]);
+#pragma GCC unroll 16
+        for (int r = 0; r < R; ++r) {
+          sums[r][c] = V::fma(second, V::load(x + r * x_stride + k + V::lanes), sums[r][c]);
+        }
+      }
+    }
+  }
+  if (k < n) {
+    for (int c = 0; c < C; ++c) {
+      typename V::Float first, second;
+      load_partial<V>(w + c * w_stride + k, n - k, first, second);
+      for (int r = 0; r < R; ++r) {
+        sums[r][c] = V::fma(first, V::load(x + r * x_stride + k), sums[r][c]);
+        sums[r][c] = V::fma(second, V::load(x + r * x_stride + k + V::lanes), sums[r][c]);
+      }
+    }
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 16
+    for (int c = 0; c < C; ++c) out[r][c] = V::sum(sums[r][c]);
+}
+
+/** e^x for x <= 88, within 2 units in the last place; 0 below -87.3; NaN stays NaN. */
+template <class V>
+inline typename V::Float exponential(typename V::Float x) {
+  using Float = typename V::Float;
+  const Float limit = V::splat(-87.3f);
+  const Float clamped = V::maximum(limit, x);  // also -inf
+  const Float n = V::nearest(V::multiply(clamped, V::splat(1.44269504088896341f)));
+  Float r = V::fma(n, V::splat(-0.693359375f), clamped);  // ln 2 in two parts, the first of few bits
+  r = V::fma(n, V::splat(2.12194440e-4f), r);
+  // Taylor's polynomial to degree 7: |r| <= ln 2 / 2 leaves an error below 6e-9.
+  Float p = V::splat(1.0f / 5040);
+  p = V::fma(p, r, V::splat(1.0f / 720));
+  p = V::fma(p, r, V::splat(1.0f / 120));
+  p = V::fma(p, r, V::splat(1.0f / 24));
+  p = V::fma(p, r, V::splat(1.0f / 6));
+  p = V::fma(p, r, V::splat(0.5f));
+  p = V::fma(V::multiply(p, r), r, V::add(r, V::splat(1.0f)));
+  return V::zero_below(V::scale(p, n), x, limit);
+}
+
+}  // namespace mlx_gemma::kernels::rows

@@ -1,0 +1,98 @@
+// Eight float lanes of AVX2 + FMA + F16C. Only for files compiled for it.
+#pragma once
+
+#include <immintrin.h>
+
+#include "element.h"
+
+namespace mlx_gemma::kernels {
+
+struct Avx2 {
+  static constexpr int lanes = 8;
+  static constexpr int pair = 2 * lanes;
+  static constexpr int wide_columns =
+      3;  // 4 rows × 3 columns of sums, 3 weights and one x fill the 16 registers
+  using Float = __m256;
+
+  static Float zero() { return _mm256_setzero_ps(); }
+  static Float splat(float a) { return _mm256_set1_ps(a); }
+  static Float load(const float* p) { return _mm256_loadu_ps(p); }
+  static void store(float* p, Float a) { _mm256_storeu_ps(p, a); }
+  static Float add(Float a, Float b) { return _mm256_add_ps(a, b); }
+  static Float subtract(Float a, Float b) { return _mm256_sub_ps(a, b); }
+  static Float multiply(Float a, Float b) { return _mm256_mul_ps(a, b); }
+  static Float divide(Float a, Float b) { return _mm256_div_ps(a, b); }
+  static Float fma(Float a, Float b, Float c) { return _mm256_fmadd_ps(a, b, c); }
+  /** b where either is NaN. */
+  static Float maximum(Float a, Float b) { return _mm256_max_ps(a, b); }
+  static Float minimum(Float a, Float b) { return _mm256_min_ps(a, b); }
+  static Float nearest(Float a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+  /** a where x >= limit (or x is NaN), else 0. */
+  static Float zero_below(Float a, Float x, Float limit) {
+    return _mm256_and_ps(a, _mm256_cmp_ps(x, limit, _CMP_NLT_UQ));
+  }
+  /** a * 2^n for integral n in [-126, 127]. */
+  static Float scale(Float a, Float n) {
+    const __m256i bits =
+        _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23);
+    return _mm256_mul_ps(a, _mm256_castsi256_ps(bits));
+  }
+  static float sum(Float a) {
+    __m128 half = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    half = _mm_add_ps(half, _mm_movehl_ps(half, half));
+    return _mm_cvtss_f32(_mm_add_ss(half, _mm_movehdup_ps(half)));
+  }
+  static float largest(Float a) {
+    __m128 half = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    half = _mm_max_ps(half, _mm_movehl_ps(half, half));
+    return _mm_cvtss_f32(_mm_max_ss(half, _mm_movehdup_ps(half)));
+  }
+
+  static void load_pair(const float* p, Float& a, Float& b) {
+    a = _mm256_loadu_ps(p);
+    b = _mm256_loadu_ps(p + lanes);
+  }
+  /** Even elements, then odd ones: a shift and a mask instead of two widenings. */
+  static void load_pair(const bf16* p, Float& a, Float& b) {
+    const __m256i both = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+    a = _mm256_castsi256_ps(_mm256_slli_epi32(both, 16));
+    b = _mm256_castsi256_ps(_mm256_and_si256(both, _mm256_set1_epi32(static_cast<int>(0xffff0000u))));
+  }
+  static void load_pair(const f16* p, Float& a, Float& b) {
+    a = _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+    b = _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p + lanes)));
+  }
+
+  static void store_pair(float* p, Float a, Float b) {
+    _mm256_storeu_ps(p, a);
+    _mm256_storeu_ps(p + lanes, b);
+  }
+  static void store_pair(bf16* p, Float a, Float b) {
+    const __m256i even = _mm256_srli_epi32(bf16_bits(a), 16);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm256_or_si256(even, bf16_bits(b)));
+  }
+  static void store_pair(f16* p, Float a, Float b) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p + lanes), _mm256_cvtps_ph(b, _MM_FROUND_TO_NEAREST_INT));
+  }
+
+  /** Rounds to the type's precision, as a float. */
+  static Float round_to(const float*, Float a) { return a; }
+  static Float round_to(const bf16*, Float a) { return _mm256_castsi256_ps(bf16_bits(a)); }
+  static Float round_to(const f16*, Float a) {
+    return _mm256_cvtph_ps(_mm256_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT));
+  }
+
+ private:
+  /** Nearest even in the upper 16 bits of each lane, the lower ones zero; any NaN becomes the quiet one. */
+  static __m256i bf16_bits(Float a) {
+    const __m256i bits = _mm256_castps_si256(a);
+    const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+    const __m256i up = _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff)));
+    const __m256i nan = _mm256_castps_si256(_mm256_cmp_ps(a, a, _CMP_UNORD_Q));
+    const __m256i kept = _mm256_blendv_epi8(up, _mm256_set1_epi32(0x7fc00000), nan);
+    return _mm256_and_si256(kept, _mm256_set1_epi32(static_cast<int>(0xffff0000u)));
+  }
+};
+
+}  // namespace mlx_gemma::kernels

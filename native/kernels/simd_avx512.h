@@ -1,0 +1,98 @@
+// Sixteen float lanes of AVX-512 F + DQ. Only for files compiled for it.
+#pragma once
+
+#include <immintrin.h>
+
+#include "element.h"
+
+namespace mlx_gemma::kernels {
+
+struct Avx512 {
+  static constexpr int lanes = 16;
+  static constexpr int pair = 2 * lanes;
+  static constexpr int wide_columns =
+      6;  // 4 rows × 6 columns of sums, 6 weights and one x of the 32 registers
+  using Float = __m512;
+
+  static Float zero() { return _mm512_setzero_ps(); }
+  static Float splat(float a) { return _mm512_set1_ps(a); }
+  static Float load(const float* p) { return _mm512_loadu_ps(p); }
+  static void store(float* p, Float a) { _mm512_storeu_ps(p, a); }
+  static Float add(Float a, Float b) { return _mm512_add_ps(a, b); }
+  static Float subtract(Float a, Float b) { return _mm512_sub_ps(a, b); }
+  static Float multiply(Float a, Float b) { return _mm512_mul_ps(a, b); }
+  static Float divide(Float a, Float b) { return _mm512_div_ps(a, b); }
+  static Float fma(Float a, Float b, Float c) { return _mm512_fmadd_ps(a, b, c); }
+  /** b where either is NaN. */
+  static Float maximum(Float a, Float b) { return _mm512_max_ps(a, b); }
+  static Float minimum(Float a, Float b) { return _mm512_min_ps(a, b); }
+  static Float nearest(Float a) {
+    return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  }
+  /** a where x >= limit (or x is NaN), else 0. */
+  static Float zero_below(Float a, Float x, Float limit) {
+    return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, limit, _CMP_NLT_UQ), a);
+  }
+  /** a * 2^n for integral n. */
+  static Float scale(Float a, Float n) { return _mm512_scalef_ps(a, n); }
+  static float sum(Float a) {
+    const __m256 half = _mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));
+    __m128 quarter = _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+    quarter = _mm_add_ps(quarter, _mm_movehl_ps(quarter, quarter));
+    return _mm_cvtss_f32(_mm_add_ss(quarter, _mm_movehdup_ps(quarter)));
+  }
+  static float largest(Float a) {
+    const __m256 half = _mm256_max_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));
+    __m128 quarter = _mm_max_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+    quarter = _mm_max_ps(quarter, _mm_movehl_ps(quarter, quarter));
+    return _mm_cvtss_f32(_mm_max_ss(quarter, _mm_movehdup_ps(quarter)));
+  }
+
+  static void load_pair(const float* p, Float& a, Float& b) {
+    a = _mm512_loadu_ps(p);
+    b = _mm512_loadu_ps(p + lanes);
+  }
+  /** Even elements, then odd ones: a shift and a mask instead of two widenings. */
+  static void load_pair(const bf16* p, Float& a, Float& b) {
+    const __m512i both = _mm512_loadu_si512(p);
+    a = _mm512_castsi512_ps(_mm512_slli_epi32(both, 16));
+    b = _mm512_castsi512_ps(_mm512_and_si512(both, _mm512_set1_epi32(static_cast<int>(0xffff0000u))));
+  }
+  static void load_pair(const f16* p, Float& a, Float& b) {
+    a = _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+    b = _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + lanes)));
+  }
+
+  static void store_pair(float* p, Float a, Float b) {
+    _mm512_storeu_ps(p, a);
+    _mm512_storeu_ps(p + lanes, b);
+  }
+  static void store_pair(bf16* p, Float a, Float b) {
+    const __m512i even = _mm512_srli_epi32(bf16_bits(a), 16);
+    _mm512_storeu_si512(p, _mm512_or_si512(even, bf16_bits(b)));
+  }
+  static void store_pair(f16* p, Float a, Float b) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p + lanes), _mm512_cvtps_ph(b, _MM_FROUND_TO_NEAREST_INT));
+  }
+
+  /** Rounds to the type's precision, as a float. */
+  static Float round_to(const float*, Float a) { return a; }
+  static Float round_to(const bf16*, Float a) { return _mm512_castsi512_ps(bf16_bits(a)); }
+  static Float round_to(const f16*, Float a) {
+    return _mm512_cvtph_ps(_mm512_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT));
+  }
+
+ private:
+  /** Nearest even in the upper 16 bits of each lane, the lower ones zero; any NaN becomes the quiet one. */
+  static __m512i bf16_bits(Float a) {
+    const __m512i bits = _mm512_castps_si512(a);
+    const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+    const __m512i up = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+    const __mmask16 nan = _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q);
+    const __m512i kept = _mm512_mask_mov_epi32(up, nan, _mm512_set1_epi32(0x7fc00000));
+    return _mm512_and_si512(kept, _mm512_set1_epi32(static_cast<int>(0xffff0000u)));
+  }
+};
+
+}  // namespace mlx_gemma::kernels

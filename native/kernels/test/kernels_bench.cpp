@@ -1,0 +1,140 @@
+// Milliseconds of the kernels beside MLX's own operations. Minima over repeats, for machines with company.
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+#include <string>
+
+#include "kernels.h"
+#include "mlx/mlx.h"
+#include "mlx_operations.h"
+
+namespace mx = mlx::core;
+namespace k = mlx_gemma::kernels;
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+/** Milliseconds of one call in a chain of `chain` independent ones, evaluated together. */
+double best_ms(const std::function<mx::array()>& call, int chain = 1, double budget_ms = 400) {
+  double best = 1e30;
+  const auto start = Clock::now();
+  for (int i = 0; i < 200; ++i) {
+    std::vector<mx::array> out;
+    const auto t0 = Clock::now();
+    for (int c = 0; c < chain; ++c) out.push_back(call());
+    mx::eval(out);
+    const double ms = std::chrono::duration<double, std::milli>(Clock::now() - t0).count() / chain;
+    best = std::min(best, ms);
+    if (std::chrono::duration<double, std::milli>(Clock::now() - start).count() > budget_ms) break;
+  }
+  return best;
+}
+
+mx::array random(mx::Shape shape, mx::Dtype dtype) {
+  mx::array a = mx::astype(mx::random::normal(shape), dtype);
+  mx::eval(a);
+  return a;
+}
+
+void bench_linear(int outputs, int inputs, mx::Dtype dtype, const char* label, bool beside) {
+  const mx::array weight = random({outputs, inputs}, dtype);
+  for (int rows : {1, 2, 4, 8, 16, 512}) {
+    const mx::array x = random({1, rows, inputs}, dtype);
+    const double ours = best_ms([&] { return k::linear(x, weight); });
+    const double theirs = beside ? best_ms([&] { return k::operations::linear(x, weight); }, 1, 200) : 0;
+    const double flops = 2.0 * rows * outputs * inputs, bytes = double(weight.nbytes());
+    std::printf("linear %-4s %6d x %-6d rows %4d: %9.4f ms (%6.1f GB/s, %6.1f GFLOPS)  MLX %9.4f ms\n", label,
+                outputs, inputs, rows, ours, bytes / ours / 1e6, flops / ours / 1e6, theirs);
+  }
+}
+
+void bench_attention(int heads, int kv_heads, int width, int keys, int window) {
+  const mx::array all_keys = random({1, kv_heads, keys, width}, mx::bfloat16);
+  const mx::array all_values = random({1, kv_heads, keys, width}, mx::bfloat16);
+  for (int rows : {1, 4, 16, 512}) {
+    if (rows > keys) continue;
+    const mx::array q = random({1, heads, rows, width}, mx::bfloat16);
+    const k::AttentionMask mask{.query_offset = keys - rows, .window = window};
+    const double ours = best_ms([&] { return k::attention(q, all_keys, all_values, 1.0f, mask); });
+    const double theirs =
+        best_ms([&] { return k::operations::attention(q, all_keys, all_values, 1.0f, mask); }, 1, 200);
+    std::printf("attention %2d/%d heads d %3d keys %6d window %4d rows %4d: %9.4f ms  MLX %9.4f ms\n", heads,
+                kv_heads, width, keys, window, rows, ours, theirs);
+  }
+}
+
+/** Microseconds per call of the smallest calls: what a graph node of ours costs beside its work. */
+void bench_overhead() {
+  const mx::array x = random({1, 1, 256}, mx::bfloat16), w = random({256}, mx::bfloat16);
+  const mx::array weight = random({256, 256}, mx::bfloat16);
+  const mx::array up = random({1, 1, 1024}, mx::bfloat16);
+  const mx::array q = random({1, 4, 1, 64}, mx::bfloat16), kv = random({1, 1, 300, 64}, mx::bfloat16);
+  const mx::array frequencies = mx::abs(random({32}, mx::float32));
+  const auto line = [](const char* what, const std::function<mx::array()>& ours,
+                       const std::function<mx::array()>& theirs) {
+    std::printf("small %-28s %7.2f us  MLX %7.2f us\n", what, 1e3 * best_ms(ours, 200),
+                1e3 * best_ms(theirs, 200));
+  };
+  const k::AttentionMask mask{.query_offset = 299};
+  line(
+      "rms_norm 256", [&] { return k::rms_norm(x, w, 1e-6f); },
+      [&] { return mx::fast::rms_norm(x, w, 1e-6f); });
+  line(
+      "linear 256x256", [&] { return k::linear(x, weight); },
+      [&] { return k::operations::linear(x, weight); });
+  line(
+      "gelu_multiply 1024", [&] { return k::gelu_multiply(up, up); },
+      [&] { return k::operations::gelu_multiply(up, up); });
+  line(
+      "rope 4x64", [&] { return k::rope(q, frequencies, 299); },
+      [&] { return mx::fast::rope(q, 64, false, 1e4f, 1.0f, 299); });
+  line(
+      "attention 4/1 heads, 300 keys", [&] { return k::attention(q, kv, kv, 1.0f, mask); },
+      [&] { return k::operations::attention(q, kv, kv, 1.0f, std::nullopt); });
+  line(
+      "kv_write 64",
+      [&] {
+        return k::kv_write(kv, mx::slice(q, {0, 0, 0, 0}, {1, 1, 1, 64}), 299);
+      },
+      [&] {
+        return mx::slice_update(kv, mx::slice(q, {0, 0, 0, 0}, {1, 1, 1, 64}), mx::Shape{0, 0, 299, 0},
+                                mx::Shape{1, 1, 300, 64});
+      });
+  line(
+      "add 256 (a node of MLX's own)", [&] { return mx::add(x, x); }, [&] { return mx::add(x, x); });
+}
+
+/** Where a second thread begins to pay: one row times growing matrices. */
+void bench_threshold() {
+  for (int outputs : {64, 128, 256, 512, 1024, 2048}) {
+    const mx::array x = random({1, 256}, mx::bfloat16), weight = random({outputs, 256}, mx::bfloat16);
+    k::set_threads(1);
+    const double one = best_ms([&] { return k::linear(x, weight); }, 100);
+    k::set_threads(0);
+    std::printf("threshold %5d x 256: 1 thread %7.2f us, %d threads %7.2f us\n", outputs, 1e3 * one,
+                k::threads(), 1e3 * best_ms([&] { return k::linear(x, weight); }, 100));
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::string what = argc > 1 ? argv[1] : "all";
+  std::printf("%s, %d threads\n", k::name(), k::threads());
+  if (what == "all" || what == "small") bench_overhead();
+  if (what == "all" || what == "threshold") bench_threshold();
+  if (what == "all" || what == "linear") {
+    bench_linear(4096, 4096, mx::bfloat16, "bf16", true);
+    bench_linear(4096, 4096, mx::float16, "f16", false);
+    bench_linear(4096, 4096, mx::float32, "f32", true);
+    bench_linear(3072, 768, mx::bfloat16, "bf16", true);
+    bench_linear(32768, 768, mx::bfloat16, "bf16", false);
+  }
+  if (what == "all" || what == "attention") {
+    bench_attention(8, 1, 256, 1024, 512);
+    bench_attention(8, 1, 512, 8192, 0);
+    bench_attention(8, 2, 256, 32768, 0);
+  }
+}

@@ -1,0 +1,113 @@
+// Runs all kernel tests on every instruction set of this processor. Prints "N passed, N failed"; exit code 1
+// on failure.
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+
+#include "check.h"
+#include "isa.h"
+
+namespace mlx_gemma::kernels::test {
+namespace {
+
+int passed = 0, failed = 0;
+std::string context;
+
+}  // namespace
+
+void check(bool ok, const std::string& what) {
+  ++(ok ? passed : failed);
+  if (!ok && failed <= 40) std::printf("FAILED %s: %s\n", context.c_str(), what.c_str());
+}
+
+void set_context(const std::string& where) { context = where; }
+
+std::mt19937& generator() {
+  static std::mt19937 one(20260728);
+  return one;
+}
+
+int uniform(int low, int high) { return std::uniform_int_distribution<int>(low, high)(generator()); }
+
+mx::array normal(mx::Shape shape, mx::Dtype dtype, double size) {
+  std::normal_distribution<float> draw(0.0f, 1.0f);
+  std::size_t count = 1;
+  for (const auto extent : shape) count *= static_cast<std::size_t>(extent);
+  std::vector<float> values(count);
+  for (float& value : values) value = draw(generator()) * static_cast<float>(size);
+  return from_values(values, std::move(shape), dtype);
+}
+
+mx::array from_values(const std::vector<float>& values, mx::Shape shape, mx::Dtype dtype) {
+  mx::array out = mx::astype(mx::array(values.begin(), std::move(shape), mx::float32), dtype);
+  out.eval();
+  return out;
+}
+
+std::vector<double> numbers(const mx::array& a) {
+  mx::array flat = mx::contiguous(mx::astype(a, mx::float32));
+  flat.eval();
+  return {flat.data<float>(), flat.data<float>() + flat.size()};
+}
+
+std::string bits(const mx::array& a) {
+  mx::array flat = mx::contiguous(a);
+  flat.eval();
+  return {flat.data<char>(), flat.nbytes()};
+}
+
+mx::array rows_of(const mx::array& a, int axis, int begin, int end) {
+  mx::Shape start(a.ndim(), 0), stop = a.shape();
+  start[axis] = begin;
+  stop[axis] = end;
+  return mx::slice(a, start, stop);
+}
+
+mx::array restrided(const mx::array& a) {
+  std::vector<int> axes;
+  for (int axis = static_cast<int>(a.ndim()) - 2; axis >= 0; --axis) axes.push_back(axis);
+  axes.push_back(static_cast<int>(a.ndim()) - 1);
+  mx::array turned = mx::contiguous(mx::transpose(a, axes));
+  turned.eval();
+  mx::array out = mx::transpose(turned, axes);
+  out.eval();
+  return out;
+}
+
+double half_spacing(mx::Dtype dtype) {
+  return dtype == mx::bfloat16 ? 0x1p-8 : dtype == mx::float16 ? 0x1p-11 : 0x1p-24;
+}
+
+double smallest_step(mx::Dtype dtype) {
+  return dtype == mx::bfloat16 ? 0x1p-133 : dtype == mx::float16 ? 0x1p-24 : 0x1p-149;
+}
+
+bool close(double got, double want, double bound, mx::Dtype dtype) {
+  if (std::isnan(want)) return std::isnan(got);
+  const double largest = dtype == mx::bfloat16 ? 3.3895e38 : dtype == mx::float16 ? 65504.0 : 3.4028e38;
+  if (std::isinf(got)) return std::signbit(got) == std::signbit(want) && std::abs(want) + bound >= largest;
+  return std::abs(got - want) <=
+         bound + 1.001 * half_spacing(dtype) * (std::abs(want) + bound) + smallest_step(dtype);
+}
+
+std::string text(mx::Dtype dtype) {
+  return dtype == mx::bfloat16 ? "bf16" : dtype == mx::float16 ? "f16" : "f32";
+}
+
+}  // namespace mlx_gemma::kernels::test
+
+int main() {
+  using namespace mlx_gemma::kernels;
+  // MLX_GEMMA_ISA forces one, as in the product: then the others are not tried.
+  const char* forced = std::getenv("MLX_GEMMA_ISA");
+  for (const char* isa : {"scalar", "neon", "avx2", "avx512"}) {
+    const bool wanted = forced == nullptr || *forced == '\0' || std::string(forced) == isa;
+    if (!wanted || !use_isa(isa) || std::string(name()) != isa) continue;
+    std::printf("%s\n", isa);
+    test::set_context(isa);
+    test::accuracy_tests();
+    test::law_tests();
+  }
+  std::printf("%d passed, %d failed\n", test::passed, test::failed);
+  return test::failed == 0 && test::passed > 0 ? 0 : 1;
+}
