@@ -1,0 +1,97 @@
+import { MlxGemmaError } from "../errors.js";
+import { evaluate, type MlxArray, readInt32, scope } from "../mlx/array.js";
+import * as ops from "../mlx/ops.js";
+import type { DraftHead, HeadScores } from "./head.js";
+
+/** What the centroid head is made of. */
+export interface CentroidWeights {
+  /** (num_centroids, hidden_size), scores of clusters. */
+  readonly centroids: MlxArray;
+  /** int32 (vocab_size), the tokens cluster by cluster; evaluated. */
+  readonly tokenOrdering: MlxArray;
+  /** (vocab_size, hidden_size), in the order of token ids. */
+  readonly embedding: MlxArray;
+}
+
+/** The centroid head (`use_ordered_embeddings`; reference: `Gemma4AssistantMaskedEmbedder`). */
+export interface CentroidHead extends DraftHead {
+  /** h (1, 1, hidden_size) → int32 (top_k), the clusters whose tokens are scored, in no particular order. */
+  clusters(h: MlxArray): MlxArray;
+}
+
+/**
+ * Scores the tokens of the `topK` best clusters only. The embedding's rows are put in the order of the clusters once,
+ * here, so that a step reads `topK` contiguous blocks.
+ *
+ * @param where named in errors: the file of `token_ordering`
+ * @throws MlxGemmaError `checkpoint` when `token_ordering` is no permutation of the vocabulary in clusters of equal size
+ */
+export async function centroidHead(
+  weights: CentroidWeights,
+  topK: number,
+  where: string,
+): Promise<CentroidHead> {
+  const { centroids, tokenOrdering, embedding } = weights;
+  const [count = 0] = centroids.shape;
+  const [vocab = 0, hidden = 0] = embedding.shape;
+  checkOrdering(readInt32(tokenOrdering), vocab, count, where);
+  const size = vocab / count;
+  const built = scope(() => ({
+    table: ops.reshape(ops.take(embedding, tokenOrdering, 0), [count, size, hidden]),
+    ordering: ops.reshape(tokenOrdering, [count, size]),
+  }));
+  await evaluate([[built.table, built.ordering]]);
+  embedding.dispose();
+  tokenOrdering.dispose();
+
+  const clusters = (h: MlxArray): MlxArray => {
+    const order = ops.argpartition(ops.reshape(ops.linear(h, centroids), [count]), count - topK, 0);
+    return ops.astype(ops.slice(order, [count - topK], [count]), "int32");
+  };
+  return {
+    clusters,
+    scores(h) {
+      const chosen = clusters(h);
+      const rows = ops.reshape(ops.take(built.table, chosen, 0), [topK * size, hidden]);
+      return {
+        logits: ops.reshape(ops.linear(h, rows), [1, topK * size]),
+        tokens: ops.reshape(ops.take(built.ordering, chosen, 0), [1, topK * size]),
+      };
+    },
+    [Symbol.dispose]() {
+      for (const array of [centroids, built.table, built.ordering]) array.dispose();
+    },
+  };
+}
+
+/**
+ * The full-vocabulary form, for parity with the reference only: tokens that are no candidates get the smallest
+ * candidate's score minus 1.
+ *
+ * @returns (1, vocab_size)
+ */
+export function overVocabulary({ logits, tokens }: HeadScores, vocab: number): MlxArray {
+  if (!tokens) return logits;
+  const one = ops.scalar(1, logits.dtype);
+  const fill = ops.subtract(ops.min(logits, -1, true), one); // (1, 1)
+  const full = ops.add(ops.zeros([1, vocab], logits.dtype), fill);
+  return ops.putAlongAxis(full, tokens, logits, 1);
+}
+
+/** @throws MlxGemmaError `checkpoint` that says what is wrong, with the first place of it. */
+export function checkOrdering(ordering: Int32Array, vocab: number, clusters: number, where: string): void {
+  const bad = (found: string) =>
+    new MlxGemmaError(
+      "checkpoint",
+      `${where}: token_ordering must list each of the ${vocab} token ids once, in ${clusters} clusters of equal size; found ${found}; download the assistant again`,
+    );
+  if (vocab % clusters !== 0) throw bad(`${vocab} tokens, which ${clusters} does not divide`);
+  if (ordering.length !== vocab) throw bad(`${ordering.length} entries`);
+  const seenAt = new Int32Array(vocab).fill(-1);
+  for (const [place, id] of ordering.entries()) {
+    if (id < 0 || id >= vocab) throw bad(`id ${id} at place ${place}`);
+    const before = seenAt[id];
+    if (before !== undefined && before >= 0) throw bad(`id ${id} twice, at places ${before} and ${place}`);
+    seenAt[id] = place;
+  }
+}

@@ -1,0 +1,164 @@
+import type { AssistantCheckpoint, FloatDtype } from "../checkpoint/types.js";
+import { MlxGemmaError } from "../errors.js";
+import { fromFloat32, type MlxArray, scope } from "../mlx/array.js";
+import { loadWeights } from "../mlx/load-weights.js";
+import type { LayerType } from "../mlx/native.js";
+import * as ops from "../mlx/ops.js";
+import type { KeysValues, SharedKv } from "../target/target.js";
+import { centroidHead } from "./centroid-head.js";
+import { denseHead } from "./dense-head.js";
+import type { DraftContext, DraftDistribution, Drafter, Proposal } from "./drafter.js";
+import type { DraftHead } from "./head.js";
+import { type DraftLayer, draftLayer } from "./layer.js";
+import { pickToken } from "./pick.js";
+import { under } from "./weights.js";
+
+/** What one draft step reads. */
+export interface DraftStepInput {
+  /** The token as the target embeds it: `embed_tokens[token] * sqrt(hidden_size)`, (1, 1, H_target). */
+  readonly embedding: MlxArray;
+  /** The target's `last_hidden`, or the step's before, (1, 1, H_target). */
+  readonly hidden: MlxArray;
+  readonly sharedKv: SharedKv;
+  /** The bonus token's position; the same for all steps of a round. */
+  readonly position: number;
+}
+
+export interface DraftStepOutput {
+  /** After the final norm, (1, 1, hidden_size): what the head scores. */
+  readonly h: MlxArray;
+  /** `post_projection(h)`, (1, 1, H_target): the next step's hidden. */
+  readonly hidden: MlxArray;
+}
+
+/**
+ * Gemma 4's MTP assistant (`gemma4_assistant`; reference: `Gemma4AssistantForCausalLM`). It holds weights and
+ * configuration only; a generation's state comes with each call.
+ */
+export class Gemma4Assistant implements Drafter {
+  /** @param parts made by {@link Gemma4Assistant.load} */
+  private constructor(
+    /** The head, dense or by centroids. */
+    readonly head: DraftHead,
+    private readonly parts: {
+      readonly layers: readonly DraftLayer[];
+      readonly preProjection: MlxArray;
+      readonly postProjection: MlxArray;
+      readonly norm: MlxArray;
+      readonly eps: number;
+      readonly dtype: FloatDtype;
+      readonly owned: readonly MlxArray[];
+    },
+  ) {}
+
+  /**
+   * Loads the weights of a checked folder.
+   *
+   * @param options.dtype casts at load; default: the checkpoint's own
+   * @throws MlxGemmaError `checkpoint` for a broken `token_ordering`, `native` when a file can't be read
+   */
+  static async load(
+    { config, weights: plan }: AssistantCheckpoint,
+    options: { readonly dtype?: FloatDtype } = {},
+  ): Promise<Gemma4Assistant> {
+    const dtype = options.dtype ?? plan.dtype;
+    const isTable = (name: string) => name === "masked_embedding.token_ordering";
+    const weights = await loadWeights(plan.tensors, (name) => (isTable(name) ? "int32" : dtype));
+    const all = under(weights, "");
+    const embedding = all("model.embed_tokens.weight");
+    const ordering = plan.tensors.get("masked_embedding.token_ordering")?.file ?? "the assistant";
+    try {
+      const head = config.centroidHead
+        ? await centroidHead(
+            {
+              centroids: all("masked_embedding.centroids.weight"),
+              tokenOrdering: all("masked_embedding.token_ordering"),
+              embedding,
+            },
+            config.centroidHead.topK,
+            ordering,
+          )
+        : denseHead(embedding);
+      const frequencies = new Map<LayerType, MlxArray>();
+      const frequenciesOf = (type: LayerType): MlxArray => {
+        const known = frequencies.get(type);
+        if (known) return known;
+        const values = config.inverseFrequencies[type] ?? new Float32Array();
+        const made = fromFloat32(values, [values.length]);
+        frequencies.set(type, made);
+        return made;
+      };
+      const layers = config.layers.map((layer, index) =>
+        draftLayer(config, layer, under(weights, `model.layers.${index}.`), frequenciesOf(layer.type)),
+      );
+      return new Gemma4Assistant(head, {
+        layers,
+        preProjection: all("pre_projection.weight"),
+        postProjection: all("post_projection.weight"),
+        norm: all("model.norm.weight"),
+        eps: config.rmsNormEps,
+        dtype,
+        owned: [...weights.values(), ...frequencies.values()],
+      });
+    } catch (error) {
+      for (const weight of weights.values()) weight.dispose();
+      throw error;
+    }
+  }
+
+  /** One draft step for one query position, lazily. */
+  step({ embedding, hidden, sharedKv, position }: DraftStepInput): DraftStepOutput {
+    const { layers, preProjection, postProjection, norm, eps } = this.parts;
+    const input = ops.concatenate([this.#own(embedding), this.#own(hidden)], -1); // (1, 1, 2 · H_target)
+    let h = ops.linear(input, preProjection);
+    for (const layer of layers) h = layer(h, { sharedKv, position });
+    h = ops.rmsNorm(h, norm, eps);
+    return { h, hidden: ops.linear(h, postProjection) };
+  }
+
+  propose({ bonus, hidden, sharedKv, position, steps, embed, pick }: DraftContext): Proposal {
+    if (steps === 0) return { distributions: [] };
+    return scope(() => {
+      const cast = this.#cast(sharedKv);
+      const tokens: MlxArray[] = [];
+      const distributions: DraftDistribution[] = [];
+      let token = bonus;
+      let before = hidden;
+      for (let step = 0; step < steps; step++) {
+        const output = this.step({ embedding: embed(token), hidden: before, sharedKv: cast, position });
+        const picked = pickToken(this.head.scores(output.h), pick, position + 1 + step);
+        tokens.push(picked.token);
+        if (picked.distribution) distributions.push(picked.distribution);
+        token = picked.token;
+        before = output.hidden;
+      }
+      return { tokens: ops.concatenate(tokens, 1), distributions };
+    });
+  }
+
+  /** An assistant has no K/V of its own. @throws MlxGemmaError `native`, always */
+  makeCache(): never {
+    throw new MlxGemmaError(
+      "native",
+      "a Gemma 4 assistant keeps no K/V cache: its layers read the target's; pass the target session's sharedKv()",
+    );
+  }
+
+  [Symbol.dispose](): void {
+    this.head[Symbol.dispose]();
+    for (const array of this.parts.owned) array.dispose();
+  }
+
+  /** The target may run in another dtype. */
+  #own(array: MlxArray): MlxArray {
+    return array.dtype === this.parts.dtype ? array : ops.astype(array, this.parts.dtype);
+  }
+
+  #cast({ full_attention: full, sliding_attention: sliding }: SharedKv): SharedKv {
+    const pair = ({ keys, values }: KeysValues) => ({ keys: this.#own(keys), values: this.#own(values) });
+    return {
+      ...(full ? { full_attention: pair(full) } : {}),
+      ...(sliding ? { sliding_attention: pair(sliding) } : {}),
+    };
+  }
+}

@@ -1,0 +1,57 @@
+import { addon } from "./addon.js";
+import { evaluate, guarded, type MlxArray, scope, track } from "./array.js";
+import type { Dtype } from "./native.js";
+import { astype } from "./ops.js";
+
+/** Where a tensor lies. */
+export interface TensorSource {
+  /** Path of a safetensors file whose header was checked. */
+  readonly file: string;
+  /** The tensor's name in that file. */
+  readonly name: string;
+}
+
+/**
+ * Reads tensors and evaluates them, so that graphs built on them share evaluated arrays only.
+ *
+ * @param tensors by the name that the caller uses
+ * @param dtypeOf what to cast a tensor to; undefined: as it is stored
+ */
+export async function loadWeights<T extends TensorSource>(
+  tensors: ReadonlyMap<string, T>,
+  dtypeOf: (name: string, source: T) => Dtype | undefined,
+): Promise<Map<string, MlxArray>> {
+  const lazy = scope(() => [...byFile(tensors)].flatMap(([file, own]) => loadFile(file, own, dtypeOf)));
+  const arrays = new Map(lazy);
+  try {
+    await evaluate([[...arrays.values()]]);
+  } catch (error) {
+    for (const array of arrays.values()) array.dispose();
+    throw error;
+  }
+  return arrays;
+}
+
+function byFile<T extends TensorSource>(tensors: ReadonlyMap<string, T>): Map<string, Map<string, T>> {
+  const files = new Map<string, Map<string, T>>();
+  for (const [name, source] of tensors) {
+    const own = files.get(source.file) ?? new Map<string, T>();
+    files.set(source.file, own.set(name, source));
+  }
+  return files;
+}
+
+function loadFile<T extends TensorSource>(
+  file: string,
+  tensors: ReadonlyMap<string, T>,
+  dtypeOf: (name: string, source: T) => Dtype | undefined,
+): [string, MlxArray][] {
+  const stored = [...tensors.values()].map(({ name }) => name);
+  const arrays = guarded(() => addon().loadSafetensors(file, stored)).map(track);
+  return [...tensors].flatMap(([name, source], index): [string, MlxArray][] => {
+    const array = arrays[index];
+    if (!array) return [];
+    const dtype = dtypeOf(name, source);
+    return [[name, dtype === undefined || dtype === array.dtype ? array : astype(array, dtype)]];
+  });
+}
