@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "kernels.h"
+#include "kernels/kernels.h"
 #include "mlx/mlx.h"
 
 namespace mlx_gemma::kernels::test {

@@ -5,9 +5,9 @@
 #include <functional>
 #include <string>
 
-#include "kernels.h"
+#include "kernels/kernels.h"
 #include "mlx/mlx.h"
-#include "mlx_operations.h"
+#include "kernels/mlx_operations.h"
 
 namespace mx = mlx::core;
 namespace k = mlx_gemma::kernels;
@@ -125,6 +125,10 @@ int main(int argc, char** argv) {
   std::printf("%s, %d threads\n", k::name(), k::threads());
   if (what == "all" || what == "small") bench_overhead();
   if (what == "all" || what == "threshold") bench_threshold();
+  if (what == "ours") {
+    bench_linear(4096, 4096, mx::bfloat16, "bf16", false);
+    bench_linear(3072, 768, mx::bfloat16, "bf16", false);
+  }
   if (what == "all" || what == "linear") {
     bench_linear(4096, 4096, mx::bfloat16, "bf16", true);
     bench_linear(4096, 4096, mx::float16, "f16", false);

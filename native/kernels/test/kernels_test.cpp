@@ -5,7 +5,7 @@
 #include <cstdlib>
 
 #include "check.h"
-#include "isa.h"
+#include "kernels/isa.h"
 
 namespace mlx_gemma::kernels::test {
 namespace {
