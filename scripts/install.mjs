@@ -1,8 +1,7 @@
 #!/usr/bin/env node
 // `npm ci` and `npm run build` both run this: MLX's wheel → build/Release, the addon, dist/. It can be run again at any
 // time: every step looks at what is there, mends what is half done, and puts only finished files under final names.
-import { existsSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname, join, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { wheelFor } from "./mlx-wheels.mjs";
 import { fetchWheel } from "./setup/fetch-wheel.mjs";
@@ -38,12 +37,13 @@ async function main() {
   say(`ready (MLX ${wheel.version} ${wheel.backend}, ${((Date.now() - started) / 1000).toFixed(0)} s)`);
 }
 
-/** The first `npx mlx-gemma` in a clone links the folder into npx's cache and runs `install` for it: no second build. */
+/**
+ * The first `npx mlx-gemma` in a clone links the folder into npx's cache and runs `install` for it. Nothing may be built
+ * then: it would be silent, and a failure would leave a cache entry that makes every later npx fail. (A package that npx
+ * fetched lies in a node_modules folder, and is built.)
+ */
 function isLinkingByNpx() {
-  const isBuilt = ["build/Release/mlx_gemma.node", "dist/cli/main.js"].every((file) =>
-    existsSync(join(root, file)),
-  );
-  return process.env.npm_command === "exec" && isBuilt;
+  return process.env.npm_command === "exec" && !root.split(sep).includes("node_modules");
 }
 
 main().catch((error) => {

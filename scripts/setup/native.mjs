@@ -34,7 +34,7 @@ export async function cmake(root, out, definitions, what, target) {
   let told = Date.now();
   const onLine = (line) => {
     const progress = line.match(/^\[\s*\d+(%|\/\d+)\]/)?.[0];
-    if (!progress || Date.now() - told < 5000) return;
+    if (!progress || Date.now() - told < 15_000) return;
     told = Date.now();
     say(`building ${what} ${progress}`);
   };
