@@ -46,12 +46,6 @@ Releases& releases() {
   return *instance;
 }
 
-void Release(mx::array array) {
-  Releases& r = releases();
-  std::lock_guard lock(r.mutex);
-  if (r.holds > 0) r.waiting.push_back(std::move(array));
-}
-
 /** What the next constructor call wraps; set only while WrapArray makes it. */
 thread_local std::optional<mx::array> making;
 
@@ -106,7 +100,7 @@ class Array : public Napi::ObjectWrap<Array> {
 
   void Free(Napi::Env env) {
     if (!array_) return;
-    Release(std::move(*array_));
+    ReleaseArray(std::move(*array_));
     array_.reset();
     Napi::MemoryManagement::AdjustExternalMemory(env, -reported_);
     if (auto* environment = env.GetInstanceData<Environment>()) --environment->live_arrays;
@@ -129,9 +123,13 @@ ReleaseHold::~ReleaseHold() {
   if (--releases().holds == 0) released.swap(releases().waiting);
 }
 
-void RegisterArray(Napi::Env env) {
-  Environment::Of(env).array_class = Napi::Persistent(Array::Define(env));
+void ReleaseArray(mx::array array) {
+  Releases& r = releases();
+  std::lock_guard lock(r.mutex);
+  if (r.holds > 0) r.waiting.push_back(std::move(array));
 }
+
+void RegisterArray(Napi::Env env) { Environment::Of(env).array_class = Napi::Persistent(Array::Define(env)); }
 
 Napi::Value WrapArray(Napi::Env env, mx::array array) {
   making = std::move(array);

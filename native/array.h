@@ -31,4 +31,7 @@ class ReleaseHold {
   ReleaseHold& operator=(const ReleaseHold&) = delete;
 };
 
+/** Lets an array go: at once, or after the evaluation that is under way. */
+void ReleaseArray(mlx::core::array array);
+
 }  // namespace mlx_gemma

@@ -182,6 +182,10 @@ class Session : public Napi::ObjectWrap<Session> {
   }
 
   void Free(Napi::Env env) {
+    // A step may be under way still, when the session was lost rather than disposed.
+    if (caches_) {
+      for (const mlx::core::array& buffer : caches_->buffers()) ReleaseArray(buffer);
+    }
     caches_.reset();
     model_.reset();
     memory_.Set(env, 0);

@@ -103,7 +103,7 @@ KvView KvCache::exported() const {
   return rows(window_ > 0 ? std::max(0, length_ - window_ + 1) : 0, length_);
 }
 
-void KvCache::pending(std::vector<array>& out) const {
+void KvCache::buffers(std::vector<array>& out) const {
   if (!keys_) return;
   out.push_back(*keys_);
   out.push_back(*values_);

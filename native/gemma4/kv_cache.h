@@ -56,8 +56,8 @@ class KvCache {
 
   /** What a query at the next position may see of the kept rows. Throws when there is none yet. */
   KvView exported() const;
-  /** The buffers, to be evaluated with the step that wrote them. */
-  void pending(std::vector<array>& out) const;
+  /** Appends the buffers, as the last write made them. */
+  void buffers(std::vector<array>& out) const;
   size_t nbytes() const;
 
   /** Positions kept. */

@@ -73,7 +73,13 @@ std::optional<KvView> Caches::exported(LayerType type) const {
 
 std::vector<array> Caches::pending() const {
   std::vector<array> out;
-  caches_.back().pending(out);
+  caches_.back().buffers(out);
+  return out;
+}
+
+std::vector<array> Caches::buffers() const {
+  std::vector<array> out;
+  for (const KvCache& cache : caches_) cache.buffers(out);
   return out;
 }
 

@@ -51,6 +51,8 @@ class Caches {
    * way to them, for every layer below reads its own.
    */
   std::vector<array> pending() const;
+  /** Every buffer. */
+  std::vector<array> buffers() const;
   size_t nbytes() const;
 
  private:
