@@ -62,7 +62,7 @@ void multiply(const Operands& o, std::int64_t row, int rows) {
   const bool wide = rows > kNarrowRows;
   // Parts are whole groups of weight rows, whose number depends on the form: a part of a group only costs
   // time.
-  const int unit = wide ? kTileColumns : 4;
+  const int unit = wide ? kTileColumns : 24;
   const int units = (o.columns + unit - 1) / unit;
   // A row alone reads weights, which takes a processor about as long as four multiply-adds.
   const double work = static_cast<double>(o.columns) * o.depth * std::max(rows, 2) / 2;

@@ -18,7 +18,7 @@ inline constexpr float kMinusInfinity = -__builtin_inff();
 /** Scores of R rows with keys [begin, end) of the block, from row `first` of the view on. */
 template <class V, class T, int R>
 inline void score_keys(const AttentionJob& job, int begin, int end, int first, float (*scores)[kKeyBlock]) {
-  constexpr int C = R == 1 ? 4 : 2;
+  constexpr int C = V::columns[R];
   const T* keys = static_cast<const T*>(job.keys) - first * job.key_stride;
   const auto group = [&]<int N>(int s) {
     float sums[R][N];

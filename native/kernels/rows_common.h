@@ -61,33 +61,21 @@ inline void dot_tile(const float* x, std::ptrdiff_t x_stride, const T* w, std::p
     for (int c = 0; c < C; ++c) sums[r][c] = V::zero();
   int k = 0;
   for (; k + V::pair <= n; k += V::pair) {
-    if constexpr (sizeof(T) == sizeof(float)) {
-      // Half after half: C weights in registers, and each x serves C sums.
-#pragma GCC unroll 2
-      for (int half = 0; half < 2; ++half) {
-        typename V::Float weights[C];
+    // Half after half: C weights in registers, and each x serves C sums.
+    const auto half = [&]<int H>() {
+      typename V::Float weights[C];
 #pragma GCC unroll 16
-        for (int c = 0; c < C; ++c) weights[c] = V::load(w + c * w_stride + k + half * V::lanes);
+      for (int c = 0; c < C; ++c) weights[c] = V::template load_half<H>(w + c * w_stride + k);
 #pragma GCC unroll 16
-        for (int r = 0; r < R; ++r) {
-          const typename V::Float row = V::load(x + r * x_stride + k + half * V::lanes);
+      for (int r = 0; r < R; ++r) {
+        typename V::Float row = V::load(x + r * x_stride + k + H * V::lanes);
+        if constexpr (C > 1 && sizeof(T) < sizeof(float)) V::hold(row);
 #pragma GCC unroll 16
-          for (int c = 0; c < C; ++c) sums[r][c] = V::fma(weights[c], row, sums[r][c]);
-        }
+        for (int c = 0; c < C; ++c) sums[r][c] = V::fma(weights[c], row, sums[r][c]);
       }
-    } else {
-#pragma GCC unroll 16
-      for (int c = 0; c < C; ++c) {
-        typename V::Float first, second;
-        V::load_pair(w + c * w_stride + k, first, second);
-#pragma GCC unroll 16
-        for (int r = 0; r < R; ++r) sums[r][c] = V::fma(first, V::load(x + r * x_stride + k), sums[r][c]);
-#pragma GCC unroll 16
-        for (int r = 0; r < R; ++r) {
-          sums[r][c] = V::fma(second, V::load(x + r * x_stride + k + V::lanes), sums[r][c]);
-        }
-      }
-    }
+    };
+    half.template operator()<0>();
+    half.template operator()<1>();
   }
   if (k < n) {
     for (int c = 0; c < C; ++c) {
@@ -99,10 +87,14 @@ inline void dot_tile(const float* x, std::ptrdiff_t x_stride, const T* w, std::p
       }
     }
   }
+  constexpr int kSums = R * C;
 #pragma GCC unroll 16
-  for (int r = 0; r < R; ++r)
+  for (int i = 0; i + 4 <= kSums; i += 4) {
+    V::sum_four(sums[i / C][i % C], sums[(i + 1) / C][(i + 1) % C], sums[(i + 2) / C][(i + 2) % C],
+                sums[(i + 3) / C][(i + 3) % C], &out[0][0] + i);
+  }
 #pragma GCC unroll 16
-    for (int c = 0; c < C; ++c) out[r][c] = V::sum(sums[r][c]);
+  for (int i = kSums / 4 * 4; i < kSums; ++i) out[i / C][i % C] = V::sum(sums[i / C][i % C]);
 }
 
 /** e^x for x <= 88, within 2 units in the last place; 0 below -87.3; NaN stays NaN. */

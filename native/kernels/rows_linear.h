@@ -49,7 +49,9 @@ inline void narrow_group(const LinearJob& job, int o) {
   T* out = static_cast<T*>(job.out) + o;
   for (int r0 = 0; r0 < job.rows; r0 += kRows) {
     const int rows = job.rows - r0 < kRows ? job.rows - r0 : kRows;
-    float totals[kRows][C] = {};
+    float totals[kRows][C];
+    for (int r = 0; r < rows; ++r)
+      for (int c = 0; c < C; ++c) totals[r][c] = 0.0f;
     for (int k = 0; k < job.depth; k += kDepth) {
       const int n = job.depth - k < kDepth ? job.depth - k : kDepth;
       const auto tile = [&]<int R>(int r) {
@@ -71,14 +73,21 @@ inline void narrow_group(const LinearJob& job, int o) {
 
 template <class V, class T>
 void linear_narrow(const LinearJob& job, int begin, int end) {
-  // One row needs several weight rows to have enough chains of sums; four rows have them with two.
-  int o = begin;
-  if (job.rows < 4) {
-    for (; o + 4 <= end; o += 4) narrow_group<V, T, 4>(job, o);
-  } else {
-    for (; o + 2 <= end; o += 2) narrow_group<V, T, 2>(job, o);
+  const auto groups = [&]<int C>() {
+    int o = begin;
+    for (; o + C <= end; o += C) narrow_group<V, T, C>(job, o);
+    for (; o < end; ++o) narrow_group<V, T, 1>(job, o);
+  };
+  switch (job.rows) {
+    case 1:
+      return groups.template operator()<V::columns[1]>();
+    case 2:
+      return groups.template operator()<V::columns[2]>();
+    case 3:
+      return groups.template operator()<V::columns[3]>();
+    default:
+      return groups.template operator()<V::columns[4]>();
   }
-  for (; o < end; ++o) narrow_group<V, T, 1>(job, o);
 }
 
 /** Sums of R rows of x with the tile's columns, added to totals (rows, kTileColumns). */

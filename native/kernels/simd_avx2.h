@@ -10,14 +10,19 @@ namespace mlx_gemma::kernels {
 struct Avx2 {
   static constexpr int lanes = 8;
   static constexpr int pair = 2 * lanes;
-  static constexpr int wide_columns =
-      3;  // 4 rows × 3 columns of sums, 3 weights and one x fill the 16 registers
+  /** Weight rows that R rows of x are multiplied with at a time: chains enough, and sums that fit the
+   * registers. */
+  static constexpr int columns[5] = {0, 8, 4, 3, 2};
+  /** The same for 4 rows and weights that are floats already. */
+  static constexpr int wide_columns = 3;
   using Float = __m256;
 
   static Float zero() { return _mm256_setzero_ps(); }
   static Float splat(float a) { return _mm256_set1_ps(a); }
   static Float load(const float* p) { return _mm256_loadu_ps(p); }
   static void store(float* p, Float a) { _mm256_storeu_ps(p, a); }
+  /** Holds a in a register: GCC would rather read it from memory at each use. */
+  static void hold(Float& a) { asm("" : "+x"(a)); }
   static Float add(Float a, Float b) { return _mm256_add_ps(a, b); }
   static Float subtract(Float a, Float b) { return _mm256_sub_ps(a, b); }
   static Float multiply(Float a, Float b) { return _mm256_mul_ps(a, b); }
@@ -37,10 +42,15 @@ struct Avx2 {
         _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23);
     return _mm256_mul_ps(a, _mm256_castsi256_ps(bits));
   }
+  /** ((0 + 1) + (2 + 3)) + ((4 + 5) + (6 + 7)), as sum_four does for each of four. */
   static float sum(Float a) {
-    __m128 half = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
-    half = _mm_add_ps(half, _mm_movehl_ps(half, half));
+    __m128 half = _mm_hadd_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    half = _mm_hadd_ps(half, half);
     return _mm_cvtss_f32(_mm_add_ss(half, _mm_movehdup_ps(half)));
+  }
+  static void sum_four(Float a, Float b, Float c, Float d, float* out) {
+    const __m256 fours = _mm256_hadd_ps(_mm256_hadd_ps(a, b), _mm256_hadd_ps(c, d));
+    _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(fours), _mm256_extractf128_ps(fours, 1)));
   }
   static float largest(Float a) {
     __m128 half = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
@@ -48,19 +58,27 @@ struct Avx2 {
     return _mm_cvtss_f32(_mm_max_ss(half, _mm_movehdup_ps(half)));
   }
 
-  static void load_pair(const float* p, Float& a, Float& b) {
-    a = _mm256_loadu_ps(p);
-    b = _mm256_loadu_ps(p + lanes);
+  /** Vector H (0 or 1) of the pair at p. */
+  template <int H>
+  static Float load_half(const float* p) {
+    return _mm256_loadu_ps(p + H * lanes);
   }
   /** Even elements, then odd ones: a shift and a mask instead of two widenings. */
-  static void load_pair(const bf16* p, Float& a, Float& b) {
+  template <int H>
+  static Float load_half(const bf16* p) {
     const __m256i both = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
-    a = _mm256_castsi256_ps(_mm256_slli_epi32(both, 16));
-    b = _mm256_castsi256_ps(_mm256_and_si256(both, _mm256_set1_epi32(static_cast<int>(0xffff0000u))));
+    return _mm256_castsi256_ps(
+        H == 0 ? _mm256_slli_epi32(both, 16)
+               : _mm256_and_si256(both, _mm256_set1_epi32(static_cast<int>(0xffff0000u))));
   }
-  static void load_pair(const f16* p, Float& a, Float& b) {
-    a = _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
-    b = _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p + lanes)));
+  template <int H>
+  static Float load_half(const f16* p) {
+    return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p + H * lanes)));
+  }
+  template <class T>
+  static void load_pair(const T* p, Float& a, Float& b) {
+    a = load_half<0>(p);
+    b = load_half<1>(p);
   }
 
   static void store_pair(float* p, Float a, Float b) {

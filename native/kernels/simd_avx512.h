@@ -10,14 +10,19 @@ namespace mlx_gemma::kernels {
 struct Avx512 {
   static constexpr int lanes = 16;
   static constexpr int pair = 2 * lanes;
-  static constexpr int wide_columns =
-      6;  // 4 rows × 6 columns of sums, 6 weights and one x of the 32 registers
+  /** Weight rows that R rows of x are multiplied with at a time: chains enough, and sums that fit the
+   * registers. */
+  static constexpr int columns[5] = {0, 8, 8, 6, 4};
+  /** The same for 4 rows and weights that are floats already. */
+  static constexpr int wide_columns = 6;
   using Float = __m512;
 
   static Float zero() { return _mm512_setzero_ps(); }
   static Float splat(float a) { return _mm512_set1_ps(a); }
   static Float load(const float* p) { return _mm512_loadu_ps(p); }
   static void store(float* p, Float a) { _mm512_storeu_ps(p, a); }
+  /** Holds a in a register: GCC would rather read it from memory at each use. */
+  static void hold(Float& a) { asm("" : "+v"(a)); }
   static Float add(Float a, Float b) { return _mm512_add_ps(a, b); }
   static Float subtract(Float a, Float b) { return _mm512_sub_ps(a, b); }
   static Float multiply(Float a, Float b) { return _mm512_mul_ps(a, b); }
@@ -35,11 +40,17 @@ struct Avx512 {
   }
   /** a * 2^n for integral n. */
   static Float scale(Float a, Float n) { return _mm512_scalef_ps(a, n); }
+  /** Halves, then as eight lanes; sum_four does the same for each of four. */
   static float sum(Float a) {
-    const __m256 half = _mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));
-    __m128 quarter = _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
-    quarter = _mm_add_ps(quarter, _mm_movehl_ps(quarter, quarter));
+    const __m256 half = halves(a);
+    __m128 quarter = _mm_hadd_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+    quarter = _mm_hadd_ps(quarter, quarter);
     return _mm_cvtss_f32(_mm_add_ss(quarter, _mm_movehdup_ps(quarter)));
+  }
+  static void sum_four(Float a, Float b, Float c, Float d, float* out) {
+    const __m256 fours =
+        _mm256_hadd_ps(_mm256_hadd_ps(halves(a), halves(b)), _mm256_hadd_ps(halves(c), halves(d)));
+    _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(fours), _mm256_extractf128_ps(fours, 1)));
   }
   static float largest(Float a) {
     const __m256 half = _mm256_max_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));
@@ -48,19 +59,27 @@ struct Avx512 {
     return _mm_cvtss_f32(_mm_max_ss(quarter, _mm_movehdup_ps(quarter)));
   }
 
-  static void load_pair(const float* p, Float& a, Float& b) {
-    a = _mm512_loadu_ps(p);
-    b = _mm512_loadu_ps(p + lanes);
+  /** Vector H (0 or 1) of the pair at p. */
+  template <int H>
+  static Float load_half(const float* p) {
+    return _mm512_loadu_ps(p + H * lanes);
   }
   /** Even elements, then odd ones: a shift and a mask instead of two widenings. */
-  static void load_pair(const bf16* p, Float& a, Float& b) {
+  template <int H>
+  static Float load_half(const bf16* p) {
     const __m512i both = _mm512_loadu_si512(p);
-    a = _mm512_castsi512_ps(_mm512_slli_epi32(both, 16));
-    b = _mm512_castsi512_ps(_mm512_and_si512(both, _mm512_set1_epi32(static_cast<int>(0xffff0000u))));
+    return _mm512_castsi512_ps(
+        H == 0 ? _mm512_slli_epi32(both, 16)
+               : _mm512_and_si512(both, _mm512_set1_epi32(static_cast<int>(0xffff0000u))));
   }
-  static void load_pair(const f16* p, Float& a, Float& b) {
-    a = _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
-    b = _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + lanes)));
+  template <int H>
+  static Float load_half(const f16* p) {
+    return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + H * lanes)));
+  }
+  template <class T>
+  static void load_pair(const T* p, Float& a, Float& b) {
+    a = load_half<0>(p);
+    b = load_half<1>(p);
   }
 
   static void store_pair(float* p, Float a, Float b) {
@@ -84,6 +103,9 @@ struct Avx512 {
   }
 
  private:
+  static __m256 halves(Float a) {
+    return _mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));
+  }
   /** Nearest even in the upper 16 bits of each lane, the lower ones zero; any NaN becomes the quiet one. */
   static __m512i bf16_bits(Float a) {
     const __m512i bits = _mm512_castps_si512(a);

@@ -9,6 +9,10 @@ namespace mlx_gemma::kernels {
 struct Portable {
   static constexpr int lanes = 8;
   static constexpr int pair = 2 * lanes;
+  /** Weight rows that R rows of x are multiplied with at a time: chains enough, and sums that fit the
+   * registers. */
+  static constexpr int columns[5] = {0, 4, 2, 2, 2};
+  /** The same for 4 rows and weights that are floats already. */
   static constexpr int wide_columns = 2;
   struct Float {
     float at[lanes];
@@ -31,6 +35,7 @@ struct Portable {
   static void store(float* p, Float a) {
     for (int i = 0; i < lanes; ++i) p[i] = a.at[i];
   }
+  static void hold(Float&) {}
   static Float add(Float a, Float b) {
     return each([&](int i) { return a.at[i] + b.at[i]; });
   }
@@ -77,24 +82,36 @@ struct Portable {
   static float sum(Float a) {
     return ((a.at[0] + a.at[4]) + (a.at[2] + a.at[6])) + ((a.at[1] + a.at[5]) + (a.at[3] + a.at[7]));
   }
+  static void sum_four(Float a, Float b, Float c, Float d, float* out) {
+    out[0] = sum(a);
+    out[1] = sum(b);
+    out[2] = sum(c);
+    out[3] = sum(d);
+  }
   static float largest(Float a) {
     float out = a.at[0];
     for (int i = 1; i < lanes; ++i) out = a.at[i] > out ? a.at[i] : out;
     return out;
   }
 
-  static void load_pair(const float* p, Float& a, Float& b) {
-    a = load(p);
-    b = load(p + lanes);
+  /** Vector H (0 or 1) of the pair at p. */
+  template <int H>
+  static Float load_half(const float* p) {
+    return load(p + H * lanes);
   }
   /** Even elements, then odd ones, as on the other instruction sets. */
-  static void load_pair(const bf16* p, Float& a, Float& b) {
-    a = each([&](int i) { return from_bits(static_cast<std::uint32_t>(p[2 * i].bits) << 16); });
-    b = each([&](int i) { return from_bits(static_cast<std::uint32_t>(p[2 * i + 1].bits) << 16); });
+  template <int H>
+  static Float load_half(const bf16* p) {
+    return each([&](int i) { return from_bits(static_cast<std::uint32_t>(p[2 * i + H].bits) << 16); });
   }
-  static void load_pair(const f16* p, Float& a, Float& b) {
-    a = each([&](int i) { return widen(p[i]); });
-    b = each([&](int i) { return widen(p[i + lanes]); });
+  template <int H>
+  static Float load_half(const f16* p) {
+    return each([&](int i) { return widen(p[i + H * lanes]); });
+  }
+  template <class T>
+  static void load_pair(const T* p, Float& a, Float& b) {
+    a = load_half<0>(p);
+    b = load_half<1>(p);
   }
 
   static void store_pair(float* p, Float a, Float b) {
