@@ -34,3 +34,8 @@ export class MlxGemmaError extends Error {
     super(message, options);
   }
 }
+
+/** @throws MlxGemmaError `aborted` once the signal has fired. */
+export function throwIfAborted(signal: AbortSignal | undefined, message: string): void {
+  if (signal?.aborted) throw new MlxGemmaError("aborted", message, { cause: signal.reason });
+}

@@ -1,33 +1,20 @@
 import type { Drafter } from "./drafter/drafter.js";
 import { MlxGemmaError } from "./errors.js";
 import type { LoadedPair } from "./load.js";
+import { DEFAULTS, type GenerateOptions, MAX_DRAFT_TOKENS } from "./options.js";
 import { noDrafter } from "./speculative/no-drafter.js";
 import { firstToken, type RoundState, runRound } from "./speculative/round.js";
 import { checkSampling, GREEDY, type SamplingOptions } from "./speculative/sampling.js";
 import { type GenerationStats, StatsCollector } from "./speculative/stats.js";
 import { greedyVerifier, samplingVerifier, type Verifier } from "./speculative/verifier.js";
+import type { StepOutput } from "./target/target.js";
 import { TokenSink } from "./text/sink.js";
+import { whileRunning } from "./while-running.js";
 
-/** The most tokens that a round may propose. */
-export const MAX_DRAFT_TOKENS = 15;
-
-export interface GenerateOptions extends Partial<SamplingOptions> {
-  /** Token ids as they are; nothing is added. */
-  readonly promptIds: readonly number[];
-  /** K, drafts a round: 0 … 15; default 3 with an assistant, 0 without. */
-  readonly draftTokens?: number;
-  /** Default 512. */
-  readonly maxTokens?: number;
-  /** Texts that end the answer; they are not part of it. */
-  readonly stop?: readonly string[];
-  /** Go on past end-of-sequence tokens. */
-  readonly ignoreEos?: boolean;
-  /** Prompt tokens of one evaluation; default 512. */
-  readonly chunkSize?: number;
-  /** Ends the generation between rounds; what there is comes with the `end` event. */
-  readonly signal?: AbortSignal;
-}
-
+/**
+ * Why an answer ended: at an end-of-sequence token, before a `stop` text, at `maxTokens`, where the model has no more
+ * positions, or by the caller's AbortSignal.
+ */
 export type StopReason = "eos" | "stop string" | "max tokens" | "context full" | "aborted";
 
 /** A piece of text and where it came from. */
@@ -51,64 +38,60 @@ export type GenerationEvent =
     };
 
 /**
- * Generates with a loaded pair. The same prompt, options and seed give the same tokens; in greedy mode they are
- * those of plain decoding, whatever the drafter and K.
+ * Generates with a loaded pair: `prefill` events while the prompt is read, `tokens` after each round, one `end`. The
+ * same prompt, options and seed give the same tokens; in greedy mode they are those of plain decoding, whatever the
+ * drafter and K. Leaving the loop early frees the generation's memory.
  *
- * @throws MlxGemmaError `usage` for options out of range, `context` for a prompt that does not fit.
+ * @throws MlxGemmaError `usage` for options out of range, `context` for a prompt that does not fit, `disposed` after
+ * the pair was disposed.
  */
 export async function* generate(
   pair: LoadedPair,
   options: GenerateOptions,
 ): AsyncGenerator<GenerationEvent, void> {
-  const { draftTokens, maxTokens, verifier, drafter } = settle(pair, options);
-  const start = performance.now();
-  const prompt = Int32Array.from(options.promptIds);
-  const progress: GenerationEvent[] = [];
+  const { prompt, draftTokens, maxTokens, chunkSize, signal, stop, verifier, drafter } = settle(
+    pair,
+    options,
+  );
   using session = pair.target.openSession(draftTokens + 1);
   const sink = new TokenSink(pair.tokenizer, {
     eosTokenIds: options.ignoreEos ? [] : pair.eosTokenIds,
-    stop: options.stop ?? [],
+    stop,
     maxTokens,
   });
   const stats = new StatsCollector();
-  let prefillMs = 0;
-  let firstAt = start;
+  const clock = new Clock();
   let state: RoundState | undefined;
   let stopReason: StopReason | undefined;
 
-  const take = (ids: readonly number[], drafted: number) => {
-    const result = sink.push(ids, drafted);
-    stopReason = result.stopReason;
-    return result;
-  };
   try {
-    const output = await session.prefill(prompt, {
-      chunkSize: options.chunkSize ?? 512,
-      ...(options.signal ? { signal: options.signal } : {}),
-      onProgress: (done, total) => progress.push({ type: "prefill", done, total }),
-    });
-    yield* progress.splice(0);
-    prefillMs = performance.now() - start;
+    const output = yield* whileRunning<GenerationEvent, StepOutput>((report) =>
+      session.prefill(prompt, {
+        chunkSize,
+        ...(signal ? { signal } : {}),
+        onProgress: (done, total) => report({ type: "prefill", done, total }),
+      }),
+    );
+    clock.prompt();
     state = await firstToken(output, verifier, prompt.length);
-    firstAt = performance.now();
     stats.addFirst();
-    const first = take([state.bonus], 0);
+    const first = sink.push([state.bonus], 0);
+    stopReason = first.stopReason;
+    clock.first();
     yield { type: "tokens", ids: first.ids, pieces: first.pieces };
     while (!stopReason) {
-      if (options.signal?.aborted) {
-        stopReason = "aborted";
-        break;
-      }
       const room = pair.target.maxPositionEmbeddings - session.position;
-      if (room <= 0) {
-        stopReason = "context full";
-        break;
-      }
+      if (signal?.aborted) stopReason = "aborted";
+      else if (room <= 0) stopReason = "context full";
+      if (stopReason) break;
+      clock.resume();
       const steps = Math.min(draftTokens, maxTokens - sink.ids.length - 1, room - 1);
       const round = await runRound({ target: pair.target, session, drafter, verifier }, state, steps);
       state = round.state;
-      const taken = take(round.tokens, round.accepted);
+      const taken = sink.push(round.tokens, round.accepted);
+      stopReason = taken.stopReason;
       stats.addRound(round, taken.ids.length);
+      clock.pause();
       yield { type: "tokens", ids: taken.ids, pieces: taken.pieces };
     }
   } catch (error) {
@@ -126,19 +109,40 @@ export async function* generate(
     tokenIds: sink.ids,
     stats: stats.summarize({
       promptTokens: prompt.length,
-      prefillMs,
-      timeToFirstTokenMs: firstAt - start,
-      decodeMs: performance.now() - firstAt,
+      ...clock.times,
       draftTokens,
       exact: pair.exact,
     }),
   };
 }
 
+/** Times of a generation. Decoding counts while a round runs, not while the reader of the events is busy. */
+class Clock {
+  readonly #start = performance.now();
+  #resumed = this.#start;
+  readonly times = { prefillMs: 0, timeToFirstTokenMs: 0, decodeMs: 0 };
+
+  prompt(): void {
+    this.times.prefillMs = performance.now() - this.#start;
+  }
+
+  first(): void {
+    this.times.timeToFirstTokenMs = performance.now() - this.#start;
+  }
+
+  resume(): void {
+    this.#resumed = performance.now();
+  }
+
+  pause(): void {
+    this.times.decodeMs += performance.now() - this.#resumed;
+  }
+}
+
 /** Checks the options against the pair and fills in defaults. */
 function settle(pair: LoadedPair, options: GenerateOptions) {
   const bad = (message: string) => new MlxGemmaError("usage", message);
-  const draftTokens = options.draftTokens ?? (pair.drafter ? 3 : 0);
+  const draftTokens = options.draftTokens ?? (pair.drafter ? DEFAULTS.draftTokens : 0);
   if (!Number.isInteger(draftTokens) || draftTokens < 0 || draftTokens > MAX_DRAFT_TOKENS) {
     throw bad(`draft-tokens must be a whole number from 0 to ${MAX_DRAFT_TOKENS}; got ${draftTokens}`);
   }
@@ -147,9 +151,11 @@ function settle(pair: LoadedPair, options: GenerateOptions) {
       `draft-tokens is ${draftTokens}, but no assistant is loaded; give --draft assistant or a folder`,
     );
   }
-  const maxTokens = options.maxTokens ?? 512;
-  if (!Number.isInteger(maxTokens) || maxTokens < 1) {
-    throw bad(`max-tokens must be a whole number of at least 1; got ${maxTokens}`);
+  const { maxTokens = DEFAULTS.maxTokens, chunkSize = DEFAULTS.chunkSize, stop = [], signal } = options;
+  for (const [name, value] of Object.entries({ "max-tokens": maxTokens, "chunk-size": chunkSize })) {
+    if (!Number.isInteger(value) || value < 1) {
+      throw bad(`${name} must be a whole number of at least 1; got ${value}`);
+    }
   }
   const { vocabSize, maxPositionEmbeddings } = pair.target;
   if (options.promptIds.length === 0) throw bad("the prompt is empty: at least one token is needed");
@@ -160,21 +166,22 @@ function settle(pair: LoadedPair, options: GenerateOptions) {
   if (options.promptIds.length >= maxPositionEmbeddings) {
     throw new MlxGemmaError(
       "context",
-      `the prompt has ${options.promptIds.length} tokens, the model has positions for ${maxPositionEmbeddings}`,
+      `the prompt has ${options.promptIds.length} tokens, the model has positions for ${maxPositionEmbeddings}, answer included; shorten the prompt`,
     );
   }
-  if ((options.stop ?? []).some((text) => text === "")) throw bad("a stop text must not be empty");
-  if ((options.stop ?? []).length > 0 && !pair.tokenizer) {
+  if (stop.some((text) => text === "")) throw bad("a stop text must not be empty");
+  if (stop.length > 0 && !pair.tokenizer) {
     throw bad("stop texts need a tokenizer, and the model's folder has none");
   }
   const { temperature, topK, topP, minP, seed } = { ...GREEDY, ...defined(options) };
   const sampling = checkSampling({ temperature, topK, topP, minP, seed });
   const verifier: Verifier = temperature > 0 ? samplingVerifier(sampling) : greedyVerifier;
   const drafter: Drafter = draftTokens > 0 && pair.drafter ? pair.drafter : noDrafter;
-  return { draftTokens, maxTokens, verifier, drafter };
+  const prompt = Int32Array.from(options.promptIds);
+  return { prompt, draftTokens, maxTokens, chunkSize, signal, stop, verifier, drafter };
 }
 
 /** Without keys whose value is undefined, which would hide a default. */
-function defined(options: Partial<SamplingOptions>): Partial<SamplingOptions> {
+function defined(options: GenerateOptions): Partial<SamplingOptions> {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
 }

@@ -5,20 +5,20 @@
  */
 export { type ErrorCode, MlxGemmaError } from "./errors.js";
 export {
-  type GenerateOptions,
   type GenerationEvent,
   generate,
-  MAX_DRAFT_TOKENS,
   type StopReason,
   type TextPiece,
 } from "./generate.js";
+export { type LoadedPair, load } from "./load.js";
 export {
+  DEFAULTS,
   DTYPES,
   type DtypeName,
   type EncodeOptions,
-  type LoadedPair,
+  type GenerateOptions,
   type LoadOptions,
-  load,
-} from "./load.js";
+  MAX_DRAFT_TOKENS,
+} from "./options.js";
 export type { SamplingOptions } from "./speculative/sampling.js";
 export type { Exactness, GenerationStats } from "./speculative/stats.js";

@@ -10,35 +10,14 @@ import type { Drafter } from "./drafter/drafter.js";
 import { Gemma4Assistant } from "./drafter/gemma4-assistant.js";
 import { MlxGemmaError } from "./errors.js";
 import { addon } from "./mlx/addon.js";
+import { DTYPES, type EncodeOptions, type LoadOptions } from "./options.js";
 import type { Exactness } from "./speculative/stats.js";
 import { Gemma4Target } from "./target/gemma4-target.js";
 import type { Target } from "./target/target.js";
 import { type ChatMessage, openChatTemplate } from "./text/chat-template.js";
 import { openTokenizer, type Tokenizer } from "./text/tokenizer.js";
 
-/** What weights can be cast to. */
-export const DTYPES = ["bf16", "f16", "f32"] as const;
-export type DtypeName = (typeof DTYPES)[number];
-
 const DTYPE_OF = { bf16: "bfloat16", f16: "float16", f32: "float32" } as const;
-
-export interface LoadOptions {
-  /** Folder of the target; default: the embedded tiny pair's. */
-  readonly model?: string;
-  /** `assistant`: the one that belongs to the target; `none` (the default); or a folder. */
-  readonly draft?: string;
-  /** Casts target and assistant at load; default: each checkpoint's own. */
-  readonly dtype?: DtypeName;
-  /** Threads of the CPU kernels; 0, the default: one for each physical core. */
-  readonly threads?: number;
-}
-
-export interface EncodeOptions {
-  /** Continue the text as it is, without the chat template. */
-  readonly raw?: boolean;
-  /** A system turn before the prompt. */
-  readonly system?: string;
-}
 
 /** A loaded target, with its drafter and tokenizer where there are some. Dispose it to give the memory back. */
 export interface LoadedPair extends Disposable {
@@ -53,7 +32,7 @@ export interface LoadedPair extends Disposable {
   /**
    * Token ids of a prompt, in the checkpoint's chat template unless `raw`.
    *
-   * @throws MlxGemmaError `checkpoint` when the folder has no tokenizer or a broken template.
+   * @throws MlxGemmaError `checkpoint` when the folder has no tokenizer or a broken template, `disposed`.
    */
   encodePrompt(prompt: string, options?: EncodeOptions): Promise<number[]>;
 }
@@ -61,9 +40,12 @@ export interface LoadedPair extends Disposable {
 /**
  * Loads a target and, when asked for, its drafter. A drafter that can't be used is an error, never plain decoding.
  *
- * @throws MlxGemmaError `checkpoint`, `unsupported`, `pair`, `addon` or `native`.
+ * @throws MlxGemmaError `checkpoint`, `unsupported`, `pair`, `addon`, `native` or `aborted`; `usage` for an
+ * option out of range.
  */
 export async function load(options: LoadOptions = {}): Promise<LoadedPair> {
+  const { signal } = options;
+  checkOptions(options);
   // All files are checked before any weight is read.
   const checkpoint = openTarget(options.model);
   const draft = options.draft ?? "none";
@@ -76,13 +58,17 @@ export async function load(options: LoadOptions = {}): Promise<LoadedPair> {
 
   const native = addon();
   native.setThreads(options.threads ?? 0);
-  const dtype = options.dtype ? { dtype: DTYPE_OF[options.dtype] } : {};
+  const how = {
+    ...(options.dtype ? { dtype: DTYPE_OF[options.dtype] } : {}),
+    ...(signal ? { signal } : {}),
+  };
   const template = tokenizer ? openChatTemplate(checkpoint.folder) : undefined;
-  const target = await Gemma4Target.load(checkpoint, dtype);
-  const drafter = await loadDrafter(assistant, dtype).catch((error: unknown) => {
+  const target = await Gemma4Target.load(checkpoint, how);
+  const drafter = await loadDrafter(assistant, how).catch((error: unknown) => {
     target[Symbol.dispose]();
     throw error;
   });
+  let disposed = false;
 
   return {
     target,
@@ -91,8 +77,11 @@ export async function load(options: LoadOptions = {}): Promise<LoadedPair> {
     eosTokenIds: checkpoint.config.eosTokenIds,
     // The CPU kernels give each row the same bits in any block; MLX's own operations promise nothing.
     exact: native.kernels() === "mlx" ? "unknown" : "by construction",
-    warnings: template?.warning ? [template.warning] : [],
+    warnings: tokenizer
+      ? [template?.warning ?? []].flat()
+      : [`${checkpoint.folder} has no tokenizer.json: answers are token ids, without text`],
     async encodePrompt(prompt, { raw = false, system } = {}) {
+      if (disposed) throw new MlxGemmaError("disposed", "the pair is disposed");
       if (!tokenizer || !template) {
         throw new MlxGemmaError(
           "checkpoint",
@@ -105,15 +94,26 @@ export async function load(options: LoadOptions = {}): Promise<LoadedPair> {
       return tokenizer.encode(await template.render(messages));
     },
     [Symbol.dispose]() {
+      disposed = true;
       drafter?.[Symbol.dispose]();
       target[Symbol.dispose]();
     },
   };
 }
 
+/** What TypeScript can't hold a JavaScript caller to. */
+function checkOptions({ dtype, threads = 0 }: LoadOptions): void {
+  if (dtype !== undefined && !DTYPES.includes(dtype)) {
+    throw new MlxGemmaError("usage", `dtype must be one of ${DTYPES.join(", ")}; got ${String(dtype)}`);
+  }
+  if (!Number.isInteger(threads) || threads < 0) {
+    throw new MlxGemmaError("usage", `threads must be a whole number of at least 0; got ${threads}`);
+  }
+}
+
 async function loadDrafter(
   assistant: AssistantCheckpoint | undefined,
-  options: { readonly dtype?: FloatDtype },
+  options: { readonly dtype?: FloatDtype; readonly signal?: AbortSignal },
 ): Promise<Drafter | undefined> {
   return assistant && Gemma4Assistant.load(assistant, options);
 }

@@ -1,6 +1,6 @@
 import type { ErrorCode } from "../errors.js";
 
-/** Exit codes by what went wrong; the table in `--help` is made from this one. */
+/** Exit codes by what went wrong. */
 export const EXIT_CODES: Readonly<Record<ErrorCode, number>> = {
   usage: 2,
   checkpoint: 3,
@@ -13,15 +13,26 @@ export const EXIT_CODES: Readonly<Record<ErrorCode, number>> = {
   aborted: 130,
 };
 
-export const EXIT_HELP = `
-Exit codes:
-  0    done
-  1    an error of mlx-gemma itself
-  2    an option or a prompt that can't be taken
-  3    a checkpoint that is missing, broken or no Gemma 4
-  4    target and assistant do not fit
-  5    a checkpoint that this version cannot run yet
-  6    more tokens than the model has positions for
-  7    the native addon is missing, stale or cannot be loaded
-  8    MLX reported an error
-  130  interrupted with Ctrl-C (143: terminated)`;
+/** For what is no `MlxGemmaError`: a defect of ours, or an output that can't be written. */
+export const EXIT_OTHER = 1;
+
+/** Ended by SIGTERM. */
+export const EXIT_TERMINATED = 143;
+
+const MEANINGS: readonly (readonly [number, string])[] = [
+  [0, "done; also when the reader of a pipe has seen enough"],
+  [EXIT_OTHER, "an output that can't be written, or a defect of mlx-gemma"],
+  [EXIT_CODES.usage, "an option or a prompt that can't be taken"],
+  [EXIT_CODES.checkpoint, "a checkpoint that is missing, broken or no Gemma 4"],
+  [EXIT_CODES.pair, "target and assistant do not fit"],
+  [EXIT_CODES.unsupported, "a checkpoint that this version cannot run yet"],
+  [EXIT_CODES.context, "a prompt longer than the model has positions for"],
+  [EXIT_CODES.addon, "the native addon is missing, stale or cannot be loaded"],
+  [EXIT_CODES.native, "MLX reported an error"],
+  [EXIT_CODES.aborted, `interrupted with Ctrl-C (${EXIT_TERMINATED}: terminated)`],
+];
+
+export const EXIT_HELP = [
+  "\nExit codes:",
+  ...MEANINGS.map(([code, meaning]) => `  ${String(code).padEnd(3)}  ${meaning}`),
+].join("\n");

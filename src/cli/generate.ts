@@ -1,188 +1,77 @@
 import { Command, Option } from "commander";
-import { MlxGemmaError } from "../errors.js";
-import { type GenerationEvent, generate, MAX_DRAFT_TOKENS } from "../generate.js";
-import { DTYPES, type LoadedPair, type LoadOptions, load } from "../load.js";
-import { EXIT_CODES } from "./exit-codes.js";
-import { collect, idList, numberBetween, wholeNumber } from "./options.js";
-import { readPrompt } from "./prompt.js";
-import { COLOUR_MODES, type ColourMode, colours } from "./ui/colour.js";
-import { progress } from "./ui/progress.js";
-import { statisticsLine, statisticsTable } from "./ui/statistics.js";
+import { DEFAULTS, DTYPES, MAX_DRAFT_TOKENS } from "../options.js";
+import type { Flags } from "./flags.js";
+import { choiceOption, idsOption, numberOption, textsOption } from "./options.js";
+import { COLOUR_MODES } from "./ui/colour-mode.js";
 
-interface Flags {
-  readonly model?: string;
-  readonly draft: string;
-  readonly draftTokens?: number;
-  readonly maxTokens: number;
-  readonly temperature: number;
-  readonly topK: number;
-  readonly topP: number;
-  readonly minP: number;
-  readonly seed: number;
-  readonly stop: readonly string[];
-  readonly system?: string;
-  readonly raw?: true;
-  readonly promptIds?: readonly number[];
-  readonly ignoreEos?: true;
-  readonly chunkSize: number;
-  readonly dtype?: LoadOptions["dtype"];
-  readonly threads: number;
-  readonly json?: true;
-  readonly stats?: true;
-  readonly showDrafts?: true;
-  readonly quiet?: true;
-  readonly color: ColourMode;
-}
+const K = { low: 0, high: MAX_DRAFT_TOKENS, whole: true } as const;
+const COUNT = { low: 1, whole: true } as const;
+const SEED = { low: 0, high: 2 ** 32 - 1, whole: true } as const;
 
-const ANY = Number.MAX_SAFE_INTEGER;
-
-/** `mlx-gemma generate`. */
+/** `mlx-gemma generate`: its options. What it does is loaded when it runs, so that `--help` is quick. */
 export function generateCommand(): Command {
+  const assistantK = `proposals a round, 0 to ${MAX_DRAFT_TOKENS} (default: ${DEFAULTS.draftTokens} with an assistant)`;
   return new Command("generate")
     .description("Writes the answer to a prompt on stdout, as it is decided.")
     .argument("[prompt]", "the prompt; - or a pipe reads it from stdin")
     .option("-m, --model <folder>", "a Gemma 4 checkpoint (default: the embedded tiny pair)")
-    .option(
-      "--draft <assistant|none|folder>",
-      "who proposes tokens; assistant: the one that belongs to the model",
-      "none",
+    .addOption(
+      new Option(
+        "--draft <who>",
+        "who proposes tokens: assistant (the one that belongs to the model), none, or an assistant's folder",
+      ).default("none", "none"),
     )
-    .option(
-      "--draft-tokens <K>",
-      "proposals a round (default: 3 with an assistant)",
-      wholeNumber(0, MAX_DRAFT_TOKENS),
+    .addOption(numberOption("--draft-tokens <K>", assistantK, K))
+    .addOption(
+      numberOption("-n, --max-tokens <N>", "the most tokens to write", COUNT).default(DEFAULTS.maxTokens),
     )
-    .option("-n, --max-tokens <N>", "the most tokens to write", wholeNumber(1, ANY), 512)
-    .option("-t, --temperature <T>", "0: greedy", numberBetween(0, 100), 0)
-    .option("--top-k <k>", "keep the k most likely tokens; 0: all", wholeNumber(0, ANY), 0)
-    .option("--top-p <p>", "keep the likeliest tokens up to this probability", numberBetween(0, 1), 1)
-    .option("--min-p <p>", "drop tokens below this share of the likeliest", numberBetween(0, 1), 0)
-    .option("--seed <n>", "of sampling", wholeNumber(0, 2 ** 32 - 1), 0)
-    .option("--stop <text>", "end the answer before this text (may be given again)", collect, [])
-    .option("--system <text>", "a system turn before the prompt")
-    .option("--raw", "no chat template: continue the prompt's text")
-    .option("--prompt-ids <ids>", "token ids as they are, such as 2,5,7; needs no tokenizer", idList)
+    .addOption(numberOption("-t, --temperature <T>", "0: greedy", { low: 0, high: 100 }).default(0))
+    .addOption(
+      numberOption("--top-k <k>", "keep the k likeliest tokens; 0: all", { low: 0, whole: true }).default(0),
+    )
+    .addOption(
+      numberOption("--top-p <p>", "keep the likeliest tokens up to this probability", {
+        low: 0,
+        high: 1,
+        above: true,
+      }).default(1),
+    )
+    .addOption(
+      numberOption("--min-p <p>", "drop tokens below this share of the likeliest", {
+        low: 0,
+        high: 1,
+      }).default(0),
+    )
+    .addOption(numberOption("--seed <n>", "of sampling; the same seed, the same text", SEED).default(0))
+    .addOption(textsOption("--stop <text>", "end the answer before this text (may be given again)"))
+    .addOption(
+      new Option("--system <text>", "a system turn before the prompt").conflicts(["raw", "promptIds"]),
+    )
+    .addOption(new Option("--raw", "no chat template: continue the prompt's text").conflicts("promptIds"))
+    .addOption(idsOption("--prompt-ids <ids>", "token ids as they are, such as 2,5,7; needs no tokenizer"))
     .option("--ignore-eos", "go on past the end of the answer")
-    .option("--chunk-size <n>", "prompt tokens of one evaluation", wholeNumber(1, ANY), 512)
-    .addOption(new Option("--dtype <dtype>", "cast the weights (default: the checkpoint's)").choices(DTYPES))
-    .option("--threads <n>", "of the CPU; 0: one for each core", wholeNumber(0, 1024), 0)
+    .addOption(
+      numberOption("--chunk-size <n>", "prompt tokens of one evaluation", COUNT).default(DEFAULTS.chunkSize),
+    )
+    .addOption(choiceOption("--dtype <dtype>", "cast the weights (default: the checkpoint's)", DTYPES))
+    .addOption(
+      numberOption("--threads <n>", "of the CPU; 0: one for each core", {
+        low: 0,
+        high: 1024,
+        whole: true,
+      }).default(0),
+    )
     .option("--json", "one JSON object instead of text")
-    .option("--stats", "the account in full, on stderr")
-    .option("--show-drafts", "colour accepted draft tokens (on a terminal)")
-    .option("-q, --quiet", "the answer only: no spinner, no statistics")
-    .addOption(new Option("--color <when>", "colours").choices(COLOUR_MODES).default("auto"))
+    .addOption(new Option("--stats", "the account in full, on stderr").conflicts("quiet"))
+    .addOption(new Option("--show-drafts", "colour accepted draft tokens").conflicts("json"))
+    .option("-q, --quiet", "the answer only: no spinner, no notes, no statistics")
+    .addOption(choiceOption("--color <when>", "colours", COLOUR_MODES).default("auto"))
     .addHelpText("after", '\nExample:\n  mlx-gemma generate --draft assistant "Tell me a story about a fox."')
-    .action(run);
-}
-
-async function run(argument: string | undefined, flags: Flags, command: Command): Promise<void> {
-  const prompt = await readPrompt(argument, flags.promptIds, () => command.usage());
-  const interrupted = interruption();
-  const spinner = progress({ quiet: flags.quiet === true || flags.json === true, color: flags.color });
-  try {
-    spinner.say("loading the model");
-    using pair = await load({
-      draft: flags.draft,
-      threads: flags.threads,
-      ...(flags.model !== undefined ? { model: flags.model } : {}),
-      ...(flags.dtype ? { dtype: flags.dtype } : {}),
+    .action(async (prompt: string | undefined, flags: Flags, command: Command) => {
+      const { runGenerate } = await import("./run-generate.js");
+      await runGenerate(prompt, flags, {
+        usage: `mlx-gemma generate ${command.usage()}`,
+        given: (name) => command.getOptionValueSource(name) === "cli",
+      });
     });
-    for (const note of flags.quiet ? [] : pair.warnings) process.stderr.write(`mlx-gemma: note: ${note}\n`);
-    const promptIds =
-      prompt.kind === "ids"
-        ? prompt.ids
-        : await pair.encodePrompt(prompt.text, {
-            raw: flags.raw === true,
-            ...(flags.system !== undefined ? { system: flags.system } : {}),
-          });
-    spinner.say(`reading the prompt, ${promptIds.length} tokens`);
-    const end = await print(pair, promptIds, flags, interrupted.signal, () => spinner.stop());
-    closing(end, promptIds, flags);
-    if (end.stopReason === "aborted") process.exitCode = interrupted.exitCode();
-  } finally {
-    spinner.stop();
-    interrupted.release();
-  }
-}
-
-type EndEvent = Extract<GenerationEvent, { type: "end" }>;
-
-/** Streams the answer to stdout (unless it goes into JSON); resolves to the end event. */
-async function print(
-  pair: LoadedPair,
-  promptIds: readonly number[],
-  flags: Flags,
-  signal: AbortSignal,
-  onFirst: () => void,
-): Promise<EndEvent> {
-  const chalk = colours(flags.color, process.stdout);
-  const { temperature, topK, topP, minP, seed, maxTokens, stop, chunkSize, draftTokens, ignoreEos } = flags;
-  const events = generate(pair, {
-    promptIds,
-    temperature,
-    topK,
-    topP,
-    minP,
-    seed,
-    maxTokens,
-    stop,
-    chunkSize,
-    ignoreEos: ignoreEos === true,
-    signal,
-    ...(draftTokens !== undefined ? { draftTokens } : {}),
-  });
-  let last = "";
-  for await (const event of events) {
-    if (event.type === "end") {
-      if (!flags.json && last !== "" && !last.endsWith("\n")) process.stdout.write("\n");
-      return event;
-    }
-    if (event.type !== "tokens") continue;
-    onFirst();
-    if (flags.json) continue;
-    for (const piece of event.pieces) {
-      if (piece.text === "") continue;
-      last = piece.text;
-      const shown = flags.showDrafts && piece.drafted ? chalk.green(piece.text) : piece.text;
-      if (!process.stdout.write(shown)) await new Promise((resolve) => process.stdout.once("drain", resolve));
-    }
-    if (!pair.tokenizer) {
-      last = "\n";
-      process.stdout.write(`${event.ids.join("\n")}\n`);
-    }
-  }
-  throw new MlxGemmaError("native", "the generation ended without its end event");
-}
-
-function closing(end: EndEvent, promptIds: readonly number[], flags: Flags): void {
-  if (flags.json) {
-    const { text, tokenIds, stopReason, stats } = end;
-    process.stdout.write(
-      `${JSON.stringify({ text, tokenIds, promptTokenIds: promptIds, stopReason, stats })}\n`,
-    );
-    return;
-  }
-  if (flags.quiet) return;
-  const chalk = colours(flags.color, process.stderr);
-  if (process.stderr.isTTY) {
-    process.stderr.write(`${statisticsLine(end.stats, chalk, process.stderr.columns ?? 80)}\n`);
-  }
-  if (flags.stats) process.stderr.write(`${statisticsTable(end.stats, chalk)}\n`);
-}
-
-/** The first Ctrl-C (or SIGTERM) ends the generation at the next round; a second one ends the process at once. */
-function interruption() {
-  const controller = new AbortController();
-  let code = EXIT_CODES.aborted;
-  const on = (signal: NodeJS.Signals) => {
-    code = signal === "SIGTERM" ? 143 : 130;
-    if (controller.signal.aborted) process.exit(code);
-    controller.abort();
-  };
-  process.on("SIGINT", on).on("SIGTERM", on);
-  return {
-    signal: controller.signal,
-    exitCode: () => code,
-    release: () => process.off("SIGINT", on).off("SIGTERM", on),
-  };
 }

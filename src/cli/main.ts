@@ -1,41 +1,58 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { MlxGemmaError } from "../errors.js";
-import { EXIT_CODES, EXIT_HELP } from "./exit-codes.js";
+import { EXIT_CODES, EXIT_HELP, EXIT_OTHER } from "./exit-codes.js";
 import { generateCommand } from "./generate.js";
 
-const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
-
-// A reader that has seen enough (`| head`) closes the pipe: that is no error.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  // A reader that has seen enough (`| head`) closes the pipe: that is no error.
   if (error.code === "EPIPE") process.exit(0);
-  throw error;
+  process.stderr.write(`mlx-gemma: stdout: can't be written (${error.message})\n`);
+  process.exit(EXIT_OTHER);
 });
-
-const program = new Command("mlx-gemma")
-  .description("Gemma 4 with its MTP assistant on MLX: faster text, the same tokens.")
-  .version(version)
-  .showSuggestionAfterError()
-  .exitOverride()
-  .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "mlx-gemma: ")) })
-  .addHelpText("after", EXIT_HELP);
-program.addCommand(generateCommand().copyInheritedSettings(program).addHelpText("after", EXIT_HELP));
+// Where nobody reads what is said beside the answer, the answer goes on.
+process.stderr.on("error", () => {});
 
 try {
-  await program.parseAsync();
+  await program().parseAsync();
 } catch (error) {
   process.exitCode = report(error);
 }
 
-/** One line for a user's mistake; a stack only for a defect of ours. */
+function program(): Command {
+  const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
+  const main = new Command("mlx-gemma")
+    .description("Gemma 4 with its MTP assistant on MLX: faster text, the same tokens.")
+    .version(version)
+    .exitOverride()
+    .configureOutput({ outputError: (text, write) => write(asLine(text)) })
+    .addHelpText("after", EXIT_HELP);
+  const generate = generateCommand().copyInheritedSettings(main).addHelpText("after", EXIT_HELP);
+  return main.addCommand(generate);
+}
+
+/** Commander's message, its suggestion included, as one line. */
+function asLine(text: string): string {
+  const line = text
+    .replace(/^error: /, "")
+    .trim()
+    .replace(/\s*\n\s*/g, " ");
+  const advice = /^unknown option '-[^']*\s/.test(line)
+    ? "a prompt that begins with a dash goes after --"
+    : line.startsWith("too many arguments")
+      ? "put the prompt in quotes"
+      : "see mlx-gemma generate --help";
+  return `mlx-gemma: ${line.replace(/\.$/, "")}; ${advice}\n`;
+}
+
+/** One line for a user's mistake, a stack only for a defect of ours; returns the exit code. */
 function report(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_CODES.usage;
   if (error instanceof MlxGemmaError) {
-    process.stderr.write(`mlx-gemma: ${error.message}\n`);
+    process.stderr.write(`mlx-gemma: ${error.message.replace(/\s*\n\s*/g, " ")}\n`);
     return EXIT_CODES[error.code];
   }
-  process.stderr.write(
-    `mlx-gemma: unexpected error, please report it\n${error instanceof Error ? error.stack : error}\n`,
-  );
-  return 1;
+  const what = error instanceof Error ? error.stack : String(error);
+  process.stderr.write(`mlx-gemma: unexpected error, please report it\n${what}\n`);
+  return EXIT_OTHER;
 }

@@ -1,28 +1,70 @@
-import { InvalidArgumentError } from "commander";
+import { Option } from "commander";
+import { MlxGemmaError } from "../errors.js";
 
-/** Parsers for option values: a wrong one names what was expected and found. */
-export function numberBetween(low: number, high: number, integer = false): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (text.trim() === "" || !(value >= low && value <= high) || (integer && !Number.isInteger(value))) {
-      const kind = integer ? "a whole number" : "a number";
-      throw new InvalidArgumentError(`Expected ${kind} from ${low} to ${high}, found "${text}".`);
-    }
-    return value;
-  };
+/** What a number may be. Bounds are included. */
+export interface NumberRange {
+  readonly low: number;
+  /** Absent: no upper bound. */
+  readonly high?: number;
+  /** No fractions. */
+  readonly whole?: true;
+  /** `low` itself is out. */
+  readonly above?: true;
 }
 
-export const wholeNumber = (low: number, high: number) => numberBetween(low, high, true);
-
-/** `2,5,7` → ids. */
-export function idList(text: string): number[] {
-  return text.split(",").map((part) => {
-    if (!/^\s*\d{1,9}\s*$/.test(part)) {
-      throw new InvalidArgumentError(`Expected token ids such as 2,5,7, found "${part}".`);
-    }
-    return Number(part);
+/** An option that takes a number; a wrong one is told with what was expected and found. */
+export function numberOption(flags: string, description: string, range: NumberRange): Option {
+  const { low, high = Number.MAX_SAFE_INTEGER, whole = false, above = false } = range;
+  const kind = whole ? "a whole number" : "a number";
+  const bounds = above
+    ? `above ${low}, at most ${high}`
+    : range.high === undefined
+      ? `of at least ${low}`
+      : `from ${low} to ${high}`;
+  const option = new Option(flags, description);
+  return option.argParser((text: string) => {
+    const value = Number(text);
+    const fits = value <= high && (above ? value > low : value >= low) && (!whole || Number.isInteger(value));
+    if (text.trim() === "" || !fits) throw wrong(option, `${kind} ${bounds}`, text);
+    return value;
   });
 }
 
-/** For options that may be given several times. */
-export const collect = (text: string, before: readonly string[]): string[] => [...before, text];
+/** An option that takes one of a few words. */
+export function choiceOption(flags: string, description: string, choices: readonly string[]): Option {
+  const option = new Option(flags, description).choices(choices);
+  return option.argParser((text: string) => {
+    if (!choices.includes(text))
+      throw wrong(option, `${choices.slice(0, -1).join(", ")} or ${choices.at(-1)}`, text);
+    return text;
+  });
+}
+
+/** An option that takes token ids: `2,5,7`. */
+export function idsOption(flags: string, description: string): Option {
+  const option = new Option(flags, description);
+  return option.argParser((text: string) =>
+    text.split(",").map((part) => {
+      if (!/^\s*\d{1,9}\s*$/.test(part))
+        throw wrong(option, "token ids such as 2,5,7", text === "" ? text : part);
+      return Number(part);
+    }),
+  );
+}
+
+/** An option that takes a text and may be given several times. */
+export function textsOption(flags: string, description: string): Option {
+  const option = new Option(flags, description);
+  return option.argParser((text: string, before: readonly string[] | undefined) => {
+    if (text === "") throw wrong(option, "a text", text);
+    return [...(before ?? []), text];
+  });
+}
+
+function wrong(option: Option, expected: string, found: string): MlxGemmaError {
+  const shown = found.length > 60 ? `${found.slice(0, 57)}...` : found;
+  return new MlxGemmaError(
+    "usage",
+    `${option.long ?? option.flags}: expected ${expected}, found ${JSON.stringify(shown)}`,
+  );
+}

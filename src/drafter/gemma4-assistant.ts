@@ -55,15 +55,20 @@ export class Gemma4Assistant implements Drafter {
    * Loads the weights of a checked folder.
    *
    * @param options.dtype casts at load; default: the checkpoint's own
-   * @throws MlxGemmaError `checkpoint` for a broken `token_ordering`, `native` when a file can't be read
+   * @param options.signal ends the loading
+   * @throws MlxGemmaError `checkpoint` for a broken `token_ordering`, `native` when a file can't be read, `aborted`
    */
   static async load(
     { config, weights: plan }: AssistantCheckpoint,
-    options: { readonly dtype?: FloatDtype } = {},
+    options: { readonly dtype?: FloatDtype; readonly signal?: AbortSignal } = {},
   ): Promise<Gemma4Assistant> {
     const dtype = options.dtype ?? plan.dtype;
     const isTable = (name: string) => name === "masked_embedding.token_ordering";
-    const weights = await loadWeights(plan.tensors, (name) => (isTable(name) ? "int32" : dtype));
+    const weights = await loadWeights(
+      plan.tensors,
+      (name) => (isTable(name) ? "int32" : dtype),
+      options.signal,
+    );
     const all = under(weights, "");
     const embedding = all("model.embed_tokens.weight");
     const ordering = plan.tensors.get("masked_embedding.token_ordering")?.file ?? "the assistant";

@@ -1,3 +1,4 @@
+import { throwIfAborted } from "../errors.js";
 import { addon } from "./addon.js";
 import { evaluate, guarded, type MlxArray, scope, track } from "./array.js";
 import type { Dtype } from "./native.js";
@@ -11,25 +12,49 @@ export interface TensorSource {
   readonly name: string;
 }
 
+/** Bytes of one evaluation: between two of them a caller can stop, and casting holds no second copy of the whole. */
+const BATCH_BYTES = 256 * 1024 * 1024;
+
 /**
  * Reads tensors and evaluates them, so that graphs built on them share evaluated arrays only.
  *
  * @param tensors by the name that the caller uses
  * @param dtypeOf what to cast a tensor to; undefined: as it is stored
+ * @param signal looked at between batches
+ * @throws MlxGemmaError `native` when MLX can't read a file, `aborted`
  */
 export async function loadWeights<T extends TensorSource>(
   tensors: ReadonlyMap<string, T>,
   dtypeOf: (name: string, source: T) => Dtype | undefined,
+  signal?: AbortSignal,
 ): Promise<Map<string, MlxArray>> {
   const lazy = scope(() => [...byFile(tensors)].flatMap(([file, own]) => loadFile(file, own, dtypeOf)));
   const arrays = new Map(lazy);
   try {
-    await evaluate([[...arrays.values()]]);
+    for (const batch of batches([...arrays.values()])) {
+      throwIfAborted(signal, "loading was aborted");
+      await evaluate([batch]);
+    }
   } catch (error) {
     for (const array of arrays.values()) array.dispose();
     throw error;
   }
   return arrays;
+}
+
+function batches(arrays: readonly MlxArray[]): MlxArray[][] {
+  const all: MlxArray[][] = [];
+  let room = 0;
+  for (const array of arrays) {
+    const last = all.at(-1);
+    if (last && array.nbytes <= room) last.push(array);
+    else {
+      all.push([array]);
+      room = BATCH_BYTES;
+    }
+    room -= array.nbytes;
+  }
+  return all;
 }
 
 function byFile<T extends TensorSource>(tensors: ReadonlyMap<string, T>): Map<string, Map<string, T>> {

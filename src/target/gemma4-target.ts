@@ -1,5 +1,5 @@
 import type { FloatDtype, TargetCheckpoint, TargetConfig } from "../checkpoint/types.js";
-import { MlxGemmaError } from "../errors.js";
+import { MlxGemmaError, throwIfAborted } from "../errors.js";
 import { addon } from "../mlx/addon.js";
 import { evaluate, fromInt32, guarded, type MlxArray, track } from "../mlx/array.js";
 import { loadWeights } from "../mlx/load-weights.js";
@@ -12,6 +12,8 @@ const CHUNK_SIZE = 512;
 export interface LoadTargetOptions {
   /** What to cast the weights to. Default: the checkpoint's own dtype. */
   readonly dtype?: FloatDtype;
+  /** Ends the loading with an `aborted` error. */
+  readonly signal?: AbortSignal;
 }
 
 /** A Gemma 4 text model on the native target. */
@@ -32,12 +34,12 @@ export class Gemma4Target implements Target {
   /**
    * Reads the weights of a checked checkpoint and builds the model.
    *
-   * @throws MlxGemmaError `native` when MLX can't read or hold them
+   * @throws MlxGemmaError `native` when MLX can't read or hold them, `aborted`
    */
   static async load(checkpoint: TargetCheckpoint, options: LoadTargetOptions = {}): Promise<Gemma4Target> {
     const { config, weights } = checkpoint;
     const dtype = options.dtype ?? weights.dtype;
-    const arrays = await loadWeights(weights.tensors, () => dtype);
+    const arrays = await loadWeights(weights.tensors, () => dtype, options.signal);
     try {
       const native = guarded(() => addon().createTarget(config, Object.fromEntries(arrays)));
       return new Gemma4Target(native, config);
@@ -95,11 +97,11 @@ class Gemma4Session implements TargetSession {
     const prompt = Int32Array.from(tokens); // The caller's may change while we wait.
     const last = Math.floor((prompt.length - 1) / chunkSize) * chunkSize;
     for (let start = 0; start < last; start += chunkSize) {
-      throwIfAborted(signal);
+      throwIfAborted(signal, "the prompt was aborted");
       await this.#evaluated(prompt.subarray(start, start + chunkSize), "none");
       onProgress?.(start + chunkSize, prompt.length);
     }
-    throwIfAborted(signal);
+    throwIfAborted(signal, "the prompt was aborted");
     const output = await this.#evaluated(prompt.subarray(last), "last");
     if (!output)
       throw new MlxGemmaError("native", "the native target gave no output for a prompt's last chunk");
@@ -188,11 +190,5 @@ class Gemma4Session implements TargetSession {
         `the prompt ends at position ${end}, the model has ${maxPositionEmbeddings}: shorten the prompt`,
       );
     }
-  }
-}
-
-function throwIfAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted) {
-    throw new MlxGemmaError("aborted", "the prompt was aborted", { cause: signal.reason });
   }
 }

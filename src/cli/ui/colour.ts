@@ -1,17 +1,17 @@
 import { Chalk, type ChalkInstance } from "chalk";
+import type { ColourMode } from "./colour-mode.js";
 
-/** What `--color` takes. */
-export const COLOUR_MODES = ["auto", "always", "never"] as const;
-export type ColourMode = (typeof COLOUR_MODES)[number];
-
-/** Colours for one stream: on a terminal only, unless asked for; NO_COLOR holds unless `--color always`. */
+/**
+ * Colours for one stream. `auto`: on a terminal that can, or where FORCE_COLOR asks for them; never where NO_COLOR is
+ * set. https://no-color.org, https://force-color.org
+ */
 export function colours(mode: ColourMode, stream: { readonly isTTY?: boolean }): ChalkInstance {
-  const env = process.env;
-  const wanted =
-    mode === "always" ||
-    (mode === "auto" &&
-      !env.NO_COLOR &&
-      env.TERM !== "dumb" &&
-      (stream.isTTY === true || (env.FORCE_COLOR !== undefined && env.FORCE_COLOR !== "0")));
-  return new Chalk({ level: wanted ? (/truecolor|24bit/.test(env.COLORTERM ?? "") ? 3 : 2) : 0 });
+  return new Chalk({ level: mode === "always" || (mode === "auto" && wanted(stream)) ? 1 : 0 });
+}
+
+function wanted(stream: { readonly isTTY?: boolean }): boolean {
+  const { NO_COLOR, FORCE_COLOR, TERM } = process.env;
+  if (NO_COLOR) return false;
+  if (FORCE_COLOR) return FORCE_COLOR !== "0" && FORCE_COLOR !== "false";
+  return stream.isTTY === true && TERM !== "dumb";
 }

@@ -1,33 +1,50 @@
-import ora, { type Ora } from "ora";
-import type { ColourMode } from "./colour.js";
 import { colours } from "./colour.js";
+import type { ColourMode } from "./colour-mode.js";
 
-/** A spinner on stderr that shows what is going on; nothing where stderr is no terminal. */
+/** What is told on stderr while the answer is on its way. */
 export interface Progress {
+  /** What is going on: a spinner's text, where stderr is a terminal. */
   say(text: string): void;
+  /** A line that stays. */
+  note(text: string): void;
+  /** Takes the spinner away and gives the cursor back. */
   stop(): void;
 }
 
-const silent: Progress = { say() {}, stop() {} };
-
-export function progress(options: { readonly quiet: boolean; readonly color: ColourMode }): Progress {
-  if (options.quiet || !process.stderr.isTTY) return silent;
-  const coloured = colours(options.color, process.stderr).level > 0;
-  let spinner: Ora | undefined;
+/** A spinner on a terminal; elsewhere only notes are written. */
+export async function openProgress(options: {
+  readonly quiet: boolean;
+  readonly color: ColourMode;
+}): Promise<Progress> {
+  const { stderr } = process;
+  const line = (text: string) => `mlx-gemma: note: ${text}\n`;
+  if (options.quiet) return { say() {}, note() {}, stop() {} };
+  if (!stderr.isTTY || process.env.TERM === "dumb") {
+    return { say() {}, note: (text) => stderr.write(line(text)), stop() {} };
+  }
+  const { default: ora } = await import("ora");
+  const spinner = ora({
+    stream: stderr,
+    // On a terminal it turns, whatever the environment says of CI.
+    isEnabled: true,
+    // It would swallow Ctrl-C as a byte instead of the signal.
+    discardStdin: false,
+    color: colours(options.color, stderr).level > 0 ? "cyan" : false,
+  });
   return {
     say(text) {
-      // discardStdin would swallow Ctrl-C as a byte instead of the signal.
-      spinner ??= ora({
-        stream: process.stderr,
-        discardStdin: false,
-        ...(coloured ? {} : { color: false as never }),
-      });
-      if (spinner.isSpinning) spinner.text = text;
-      else spinner.start(text);
+      const room = (stderr.columns ?? 80) - 3;
+      const shown = text.length > room ? `${text.slice(0, Math.max(0, room - 1))}…` : text;
+      if (spinner.isSpinning) spinner.text = shown;
+      else spinner.start(shown);
+    },
+    note(text) {
+      if (spinner.isSpinning) spinner.clear();
+      stderr.write(line(text));
     },
     stop() {
-      spinner?.stop();
-      spinner = undefined;
+      // ora moves the cursor to the line's beginning, spinning or not.
+      if (spinner.isSpinning) spinner.stop();
     },
   };
 }

@@ -1,12 +1,28 @@
 import type { ChalkInstance } from "chalk";
+import type { StopReason } from "../../generate.js";
 import type { GenerationStats } from "../../speculative/stats.js";
 
 const percent = (share: number) => `${Math.round(share * 100)}%`;
 
-/** The closing line: speed, and what drafting did for it. Cut into lines that fit `columns`. */
-export function statisticsLine(stats: GenerationStats, chalk: ChalkInstance, columns: number): string {
+/** What the closing line says of an answer that did not end by itself. */
+const ENDINGS: Readonly<Record<StopReason, string>> = {
+  eos: "",
+  "stop string": ", stop text",
+  "max tokens": ", cut at --max-tokens",
+  "context full": ", context full",
+  aborted: ", interrupted",
+};
+
+/** The closing line: speed, and what drafting did for it. Broken into lines that fit `columns`. */
+export function statisticsLine(
+  stats: GenerationStats,
+  stopReason: StopReason,
+  chalk: ChalkInstance,
+  columns: number,
+): string {
+  if (stats.tokens === 0) return chalk.dim("interrupted before the first token");
   const parts = [
-    `${stats.tokens} tokens`,
+    `${stats.tokens} tokens${ENDINGS[stopReason]}`,
     `${stats.tokensPerSecond.toFixed(1)} tok/s`,
     `prompt ${stats.promptTokensPerSecond.toFixed(0)} tok/s`,
   ];
@@ -19,36 +35,50 @@ export function statisticsLine(stats: GenerationStats, chalk: ChalkInstance, col
   } else {
     parts.push("no drafting");
   }
-  return wrap(parts, columns)
+  return wrap(parts, " · ", columns)
     .map((line) => chalk.dim(line))
     .join("\n");
 }
 
 /** `--stats`: the account in full. */
-export function statisticsTable(stats: GenerationStats, chalk: ChalkInstance): string {
+export function statisticsTable(stats: GenerationStats, chalk: ChalkInstance, columns: number): string {
   const { times } = stats;
-  const rows: [string, string][] = [
-    ["time to first token", `${stats.timeToFirstTokenMs.toFixed(1)} ms`],
-    ["target steps", String(stats.targetSteps)],
-    ["drafts accepted", `${stats.accepted} of ${stats.proposed}`],
-    ["by place in the draft", stats.acceptanceByPosition.map(percent).join(" ") || "-"],
-    [
-      "time of decoding",
-      `draft ${times.draft.toFixed(0)} ms, verify ${times.verify.toFixed(0)} ms, ` +
-        `accept ${times.accept.toFixed(0)} ms, rest ${times.rest.toFixed(0)} ms`,
-    ],
+  const milliseconds = (["draft", "verify", "accept", "rest"] as const).map(
+    (part) => `${part} ${times[part].toFixed(0)} ms`,
+  );
+  const rows: readonly (readonly [string, readonly string[]])[] = [
+    ["prompt", [`${stats.promptTokens} tokens`]],
+    ["time to first token", [`${stats.timeToFirstTokenMs.toFixed(1)} ms`]],
+    ["target steps", [String(stats.targetSteps)]],
+    ["drafts accepted", [`${stats.accepted} of ${stats.proposed}`]],
+    ["by place in the draft", [stats.acceptanceByPosition.map(percent).join(" ") || "-"]],
+    ["time of decoding", milliseconds],
   ];
-  const width = Math.max(...rows.map(([name]) => name.length));
-  return rows.map(([name, value]) => `${chalk.dim(name.padEnd(width))}  ${value}`).join("\n");
+  const width = Math.max(...rows.map(([name]) => name.length)) + 2;
+  return rows
+    .flatMap(([name, values]) => {
+      // Too narrow for two columns: the value stands below its name.
+      const beside = columns - width >= 24;
+      const lines = wrap(values, ", ", beside ? columns - width : columns - 2);
+      if (!beside) return [chalk.dim(name), ...lines.map((line) => `  ${line}`)];
+      return lines.map((line, index) => chalk.dim((index === 0 ? name : "").padEnd(width)) + line);
+    })
+    .join("\n");
 }
 
-function wrap(parts: readonly string[], columns: number): string[] {
+/** Joins parts into lines of at most `columns`; a part that is longer is broken between words. */
+function wrap(parts: readonly string[], separator: string, columns: number): string[] {
   const lines: string[] = [];
-  for (const part of parts) {
+  const add = (text: string, glue: string) => {
     const last = lines.at(-1);
-    if (last !== undefined && last.length + 3 + part.length <= columns)
-      lines[lines.length - 1] = `${last} · ${part}`;
-    else lines.push(part);
-  }
+    if (last !== undefined && last.length + glue.length + text.length <= columns) {
+      lines[lines.length - 1] = last + glue + text;
+      return;
+    }
+    const [word = "", ...rest] = text.length > columns ? text.split(" ") : [text];
+    lines.push(word);
+    for (const next of rest) add(next, " ");
+  };
+  for (const part of parts) add(part, separator);
   return lines;
 }

@@ -1,0 +1,61 @@
+import type { DtypeName } from "../options.js";
+import type { ColourMode } from "./ui/colour-mode.js";
+
+/** The options of `generate`, as they were parsed. */
+export interface Flags {
+  readonly model?: string;
+  readonly draft: string;
+  readonly draftTokens?: number;
+  readonly maxTokens: number;
+  readonly temperature: number;
+  readonly topK: number;
+  readonly topP: number;
+  readonly minP: number;
+  readonly seed: number;
+  readonly stop?: readonly string[];
+  readonly system?: string;
+  readonly raw?: true;
+  readonly promptIds?: readonly number[];
+  readonly ignoreEos?: true;
+  readonly chunkSize: number;
+  readonly dtype?: DtypeName;
+  readonly threads: number;
+  readonly json?: true;
+  readonly stats?: true;
+  readonly showDrafts?: true;
+  readonly quiet?: true;
+  readonly color: ColourMode;
+}
+
+/**
+ * What the options say together that each alone does not.
+ *
+ * @param given whether an option stands on the command line
+ * @param coloured whether stdout takes colours
+ * @returns notes for the user: options that were given and do nothing
+ */
+export function notesOn(flags: Flags, given: (name: keyof Flags) => boolean, coloured: boolean): string[] {
+  const notes: string[] = [];
+  const drafting = flags.draft !== "none" && flags.draftTokens !== 0;
+  if (flags.draft !== "none" && !drafting) {
+    notes.push("--draft-tokens 0: the assistant is loaded but proposes nothing; this is plain decoding");
+  }
+  const idle = SAMPLING.filter(([name]) => given(name)).map(([, option]) => option);
+  if (flags.temperature === 0 && idle.length > 0) {
+    const verb = idle.length > 1 ? "do" : "does";
+    notes.push(`${idle.join(", ")} ${verb} nothing at temperature 0; give --temperature to sample`);
+  }
+  if (flags.showDrafts && !drafting) {
+    notes.push("--show-drafts: there are no drafts to show; give --draft assistant");
+  } else if (flags.showDrafts && !coloured) {
+    notes.push("--show-drafts: stdout takes no colours; give --color always to force them");
+  }
+  return notes;
+}
+
+const SAMPLING: readonly (readonly [keyof Flags, string])[] = [
+  ["topK", "--top-k"],
+  ["topP", "--top-p"],
+  ["minP", "--min-p"],
+  ["seed", "--seed"],
+];

@@ -1,0 +1,85 @@
+import { MlxGemmaError } from "../errors.js";
+import { generate } from "../generate.js";
+import { type LoadedPair, load } from "../load.js";
+import { type EndEvent, write, writeAnswer } from "./answer.js";
+import { type Flags, notesOn } from "./flags.js";
+import { onInterruption } from "./interruption.js";
+import { type Prompt, readPrompt } from "./prompt.js";
+import { colours } from "./ui/colour.js";
+import { openProgress } from "./ui/progress.js";
+import { statisticsLine, statisticsTable } from "./ui/statistics.js";
+
+/** What {@link runGenerate} asks of the command line itself. */
+export interface CommandLine {
+  readonly usage: string;
+  /** Whether an option was given, rather than defaulted. */
+  given(name: keyof Flags): boolean;
+}
+
+/** Runs `mlx-gemma generate`. Sets the exit code when it was interrupted; an error is thrown. */
+export async function runGenerate(
+  argument: string | undefined,
+  flags: Flags,
+  { usage, given }: CommandLine,
+): Promise<void> {
+  checkDraft(flags);
+  const notes = notesOn(flags, given, colours(flags.color, process.stdout).level > 0);
+  const prompt = await readPrompt(argument, flags.promptIds, usage);
+  const progress = await openProgress({ quiet: flags.quiet === true, color: flags.color });
+  const interruption = onInterruption(() => progress.stop());
+  const { signal } = interruption;
+  try {
+    for (const note of notes) progress.note(note);
+    progress.say("loading the model");
+    using pair = await load({ ...flags, signal });
+    for (const warning of pair.warnings) progress.note(warning);
+    const promptIds = await idsOf(prompt, pair, flags);
+    progress.say(`reading the prompt, ${promptIds.length} tokens`);
+    const events = generate(pair, { ...flags, promptIds, signal });
+    const end = await writeAnswer(events, pair, flags, progress);
+    progress.stop();
+    if (flags.json) await writeJson(end, promptIds, [...notes, ...pair.warnings]);
+    writeStatistics(end, flags);
+    if (end.stopReason === "aborted") process.exitCode = interruption.exitCode;
+  } catch (error) {
+    // Nothing was written yet: there is nothing to close.
+    if (!(error instanceof MlxGemmaError && error.code === "aborted")) throw error;
+    process.exitCode = interruption.exitCode;
+  } finally {
+    progress.stop();
+    interruption.release();
+  }
+}
+
+function checkDraft({ draft, draftTokens = 0 }: Flags): void {
+  if (draft !== "none" || draftTokens === 0) return;
+  throw new MlxGemmaError(
+    "usage",
+    `--draft-tokens: ${draftTokens} needs a drafter, found none; give --draft assistant or an assistant's folder`,
+  );
+}
+
+async function idsOf(prompt: Prompt, pair: LoadedPair, flags: Flags): Promise<readonly number[]> {
+  return prompt.kind === "ids" ? prompt.ids : pair.encodePrompt(prompt.text, flags);
+}
+
+/** `--json`: one line with one object. */
+async function writeJson(
+  end: EndEvent,
+  promptIds: readonly number[],
+  warnings: readonly string[],
+): Promise<void> {
+  const { text, tokenIds, stopReason, stats } = end;
+  const result = { text, tokenIds, promptTokenIds: promptIds, stopReason, stats, warnings };
+  await write(`${JSON.stringify(result)}\n`);
+}
+
+/** The closing line on a terminal; all of it for `--stats`, wherever stderr goes. */
+function writeStatistics({ stats, stopReason }: EndEvent, flags: Flags): void {
+  const { stderr } = process;
+  if (flags.quiet || !(flags.stats || (stderr.isTTY && !flags.json))) return;
+  const chalk = colours(flags.color, stderr);
+  const columns = stderr.isTTY ? (stderr.columns ?? 80) : Number.POSITIVE_INFINITY;
+  stderr.write(`${statisticsLine(stats, stopReason, chalk, columns)}\n`);
+  if (flags.stats) stderr.write(`${statisticsTable(stats, chalk, columns)}\n`);
+}

@@ -1,0 +1,51 @@
+import type { SamplingOptions } from "./speculative/sampling.js";
+
+/** The most tokens that a round may propose. */
+export const MAX_DRAFT_TOKENS = 15;
+
+/** What holds where an option is not given. */
+export const DEFAULTS = { draftTokens: 3, maxTokens: 512, chunkSize: 512 } as const;
+
+/** What weights can be cast to. */
+export const DTYPES = ["bf16", "f16", "f32"] as const;
+export type DtypeName = (typeof DTYPES)[number];
+
+/** Every key may be absent or undefined. */
+type Optional<T> = { readonly [K in keyof T]?: T[K] | undefined };
+
+export interface LoadOptions {
+  /** Folder of the target; default: the embedded tiny pair's. */
+  readonly model?: string | undefined;
+  /** `assistant`: the one that belongs to the target; `none` (the default); or a folder. */
+  readonly draft?: string | undefined;
+  /** Casts target and assistant at load; default: each checkpoint's own. */
+  readonly dtype?: DtypeName | undefined;
+  /** Threads of the CPU kernels; 0, the default: one for each physical core. */
+  readonly threads?: number | undefined;
+  /** Ends the loading with an `aborted` error. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface EncodeOptions {
+  /** Continue the text as it is, without the chat template. */
+  readonly raw?: boolean | undefined;
+  /** A system turn before the prompt. */
+  readonly system?: string | undefined;
+}
+
+export interface GenerateOptions extends Optional<SamplingOptions> {
+  /** Token ids as they are; nothing is added. */
+  readonly promptIds: readonly number[];
+  /** K, drafts a round: 0 … 15; default 3 with an assistant, 0 without. */
+  readonly draftTokens?: number | undefined;
+  /** Default 512. */
+  readonly maxTokens?: number | undefined;
+  /** Texts that end the answer; they are not part of it. */
+  readonly stop?: readonly string[] | undefined;
+  /** Go on past end-of-sequence tokens. */
+  readonly ignoreEos?: boolean | undefined;
+  /** Prompt tokens of one evaluation; default 512. */
+  readonly chunkSize?: number | undefined;
+  /** Ends the generation between rounds, or chunks of the prompt; what there is comes with the `end` event. */
+  readonly signal?: AbortSignal | undefined;
+}
