@@ -30,7 +30,8 @@ Napi::Value Device(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value Kernels(const Napi::CallbackInfo& info) {
-  return Guarded(info.Env(), [&] { return Napi::String::New(info.Env(), OnCpu() ? kernels::name() : "mlx"); });
+  return Guarded(info.Env(),
+                 [&] { return Napi::String::New(info.Env(), OnCpu() ? kernels::name() : "mlx"); });
 }
 
 void SetThreads(const Napi::CallbackInfo& info) {
@@ -67,7 +68,8 @@ void ClearCache(const Napi::CallbackInfo& info) {
 }
 
 template <typename T, typename TypedArray>
-Napi::Value From(const Napi::CallbackInfo& info, mx::Dtype dtype, napi_typedarray_type type, const char* name) {
+Napi::Value From(const Napi::CallbackInfo& info, mx::Dtype dtype, napi_typedarray_type type,
+                 const char* name) {
   return Guarded(info.Env(), [&] {
     if (!info[0].IsTypedArray() || info[0].As<Napi::TypedArray>().TypedArrayType() != type) {
       throw std::invalid_argument(std::string(name) + ": expected a typed array of that type");
@@ -76,7 +78,8 @@ Napi::Value From(const Napi::CallbackInfo& info, mx::Dtype dtype, napi_typedarra
     const mx::Shape shape = ParseShape(info[1]);
     size_t size = 1;
     for (int extent : shape) size *= static_cast<size_t>(extent);
-    if (size != values.ElementLength()) throw std::invalid_argument(std::string(name) + ": shape and length differ");
+    if (size != values.ElementLength())
+      throw std::invalid_argument(std::string(name) + ": shape and length differ");
     return WrapArray(info.Env(), mx::array(values.Data(), shape, dtype));
   });
 }
@@ -91,7 +94,8 @@ Napi::Value FromFloat32(const Napi::CallbackInfo& info) {
 
 Napi::Value LoadSafetensors(const Napi::CallbackInfo& info) {
   return Guarded(info.Env(), [&] {
-    if (!info[0].IsString() || !info[1].IsArray()) throw std::invalid_argument("expected a path and a list of names");
+    if (!info[0].IsString() || !info[1].IsArray())
+      throw std::invalid_argument("expected a path and a list of names");
     const std::string path = info[0].As<Napi::String>();
     const auto names = info[1].As<Napi::Array>();
     const auto tensors = mx::load_safetensors(path).first;

@@ -110,7 +110,8 @@ template <typename T, typename TypedArray>
 Napi::Value Read(const Napi::CallbackInfo& info, mx::Dtype dtype, const char* name) {
   return Guarded(info.Env(), [&] {
     const mx::array& array = UnwrapArray(info[0]);
-    if (array.dtype() != dtype) throw std::invalid_argument(std::string(name) + ": the array is of another dtype");
+    if (array.dtype() != dtype)
+      throw std::invalid_argument(std::string(name) + ": the array is of another dtype");
     if (!array.is_available()) throw std::logic_error(std::string(name) + ": the array is not evaluated");
     TypedArray result = TypedArray::New(info.Env(), array.size());
     CopyOut<T>(array, result.Data());

@@ -1,4 +1,5 @@
-// Every N-API entry runs inside Guarded: MLX reports errors as C++ exceptions, and an uncaught one would abort Node.
+// Every N-API entry runs inside Guarded: MLX reports errors as C++ exceptions, and an uncaught one would
+// abort Node.
 #pragma once
 
 #include <napi.h>

@@ -152,7 +152,8 @@ void DefineKernels(Napi::Object ops) {
   Define<[](const Arguments& a) {
     return kernels::attention(a.array(0), a.array(1), a.array(2), static_cast<float>(a.number(3)));
   }>(ops, "attention");
-  Define<[](const Arguments& a) { return kernels::gelu_multiply(a.array(0), a.array(1)); }>(ops, "geluMultiply");
+  Define<[](const Arguments& a) { return kernels::gelu_multiply(a.array(0), a.array(1)); }>(ops,
+                                                                                            "geluMultiply");
 }
 
 }  // namespace

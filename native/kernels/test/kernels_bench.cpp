@@ -6,8 +6,8 @@
 #include <string>
 
 #include "kernels/kernels.h"
-#include "mlx/mlx.h"
 #include "kernels/mlx_operations.h"
+#include "mlx/mlx.h"
 
 namespace mx = mlx::core;
 namespace k = mlx_gemma::kernels;
