@@ -47,7 +47,7 @@ Napi::Value Counters(const Napi::CallbackInfo& info) {
     Napi::Object result = Napi::Object::New(info.Env());
     result.Set("evaluations", static_cast<double>(environment.evaluations));
     result.Set("readbacks", static_cast<double>(environment.readbacks));
-    result.Set("liveArrays", static_cast<double>(environment.live_arrays));
+    result.Set("liveArrays", static_cast<double>(environment.arrays.size()));
     result.Set("cacheCopies", static_cast<double>(CacheCopies()));
     return result;
   });

@@ -1,11 +1,9 @@
 #include "array.h"
 
-#include <mutex>
-#include <optional>
+#include <iterator>
 #include <stdexcept>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "environment.h"
 #include "guard.h"
@@ -15,8 +13,6 @@ namespace mlx_gemma {
 namespace mx = mlx::core;
 
 namespace {
-
-constexpr napi_type_tag kArrayTag = {0x6d6c7867656d6d61, 0x6172726179000001};
 
 struct DtypeName {
   const char* name;
@@ -34,113 +30,138 @@ const char* NameOf(mx::Dtype dtype) {
   return "other";
 }
 
-/** Arrays that were let go of during an evaluation. Process-wide, as evaluations are. */
-struct Releases {
-  std::mutex mutex;
-  int holds = 0;
-  std::vector<mx::array> waiting;
+}  // namespace
+
+/** What a JavaScript object of the class wraps: the array, until it is disposed. */
+struct ArrayHandle {
+  mx::array array;
+  int64_t reported;
+  /** Null when the environment ended before the handle. */
+  Environment* environment;
 };
 
-Releases& releases() {
-  static auto* instance = new Releases;  // Never destroyed: handles may be finalized at exit.
-  return *instance;
+namespace {
+
+/** Tells V8 of it; raw N-API, as this runs several hundred times for each token. */
+void Report(napi_env env, int64_t change) {
+  int64_t total;
+  napi_adjust_external_memory(env, change, &total);
 }
 
-/** What the next constructor call wraps; set only while WrapArray makes it. */
-thread_local std::optional<mx::array> making;
+void Drop(napi_env env, ArrayHandle* handle) {
+  if (handle->environment) handle->environment->arrays.erase(handle);
+  Report(env, -handle->reported);
+  ReleaseArray(std::move(handle->array));
+  delete handle;
+}
 
-class Array : public Napi::ObjectWrap<Array> {
- public:
-  static Napi::Function Define(Napi::Env env) {
-    return DefineClass(
-        env, "NativeArray",
-        {InstanceAccessor<&Array::Shape>("shape"), InstanceAccessor<&Array::Dtype>("dtype"),
-         InstanceAccessor<&Array::Nbytes>("nbytes"), InstanceAccessor<&Array::Disposed>("disposed"),
-         InstanceMethod<&Array::Dispose>("dispose")});
+/** The handle that an object wraps; null for other values, foreign objects and disposed handles. */
+ArrayHandle* HandleOf(Napi::Env env, napi_value value) {
+  void* wrapped = nullptr;
+  if (napi_unwrap(env, value, &wrapped) != napi_ok) return nullptr;
+  auto* handle = static_cast<ArrayHandle*>(wrapped);
+  return Environment::Of(env).arrays.contains(handle) ? handle : nullptr;
+}
+
+bool IsOfClass(const Napi::Value& value) {
+  return value.IsObject() &&
+         value.As<Napi::Object>().InstanceOf(Environment::Of(value.Env()).array_class.Value());
+}
+
+Napi::Value Shape(const Napi::CallbackInfo& info) {
+  const mx::Shape& shape = UnwrapArray(info.This()).shape();
+  Napi::Array result = Napi::Array::New(info.Env(), shape.size());
+  for (uint32_t i = 0; i < shape.size(); ++i) result.Set(i, Napi::Number::New(info.Env(), shape[i]));
+  return result;
+}
+
+Napi::Value Dtype(const Napi::CallbackInfo& info) {
+  return Napi::String::New(info.Env(), NameOf(UnwrapArray(info.This()).dtype()));
+}
+
+Napi::Value Nbytes(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), static_cast<double>(UnwrapArray(info.This()).nbytes()));
+}
+
+Napi::Value Disposed(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), HandleOf(info.Env(), info.This()) == nullptr);
+}
+
+Napi::Value Dispose(const Napi::CallbackInfo& info) {
+  if (HandleOf(info.Env(), info.This())) {
+    void* wrapped = nullptr;
+    napi_remove_wrap(info.Env(), info.This(), &wrapped);
+    Drop(info.Env(), static_cast<ArrayHandle*>(wrapped));
   }
+  return info.Env().Undefined();
+}
 
-  explicit Array(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Array>(info) {
-    if (!making) throw Napi::TypeError::New(info.Env(), "NativeArray has no constructor");
-    array_ = std::exchange(making, std::nullopt);
-    Value().TypeTag(&kArrayTag);
-    reported_ = static_cast<int64_t>(array_->nbytes());
-    Napi::MemoryManagement::AdjustExternalMemory(info.Env(), reported_);
-    ++Environment::Of(info.Env()).live_arrays;
+/** A member as N-API wants it. */
+template <Napi::Value (*body)(const Napi::CallbackInfo&)>
+napi_value Member(napi_env env, napi_callback_info raw) {
+  try {
+    const Napi::CallbackInfo info(env, raw);
+    return Guarded(env, [&] { return body(info); });
+  } catch (const Napi::Error& error) {
+    error.ThrowAsJavaScriptException();
+    return nullptr;
   }
+}
 
-  void Finalize(Napi::Env env) override { Free(env); }
+/** Makes an empty object, which counts as disposed: only WrapArray puts an array in. */
+napi_value Construct(napi_env env, napi_callback_info info) {
+  napi_value self = nullptr;
+  napi_get_cb_info(env, info, nullptr, nullptr, &self, nullptr);
+  return self;
+}
 
-  const mx::array& Get() const {
-    if (!array_) throw std::invalid_argument("the array is disposed");
-    return *array_;
-  }
-
- private:
-  Napi::Value Shape(const Napi::CallbackInfo& info) {
-    return Guarded(info.Env(), [&] {
-      const mx::Shape& shape = Get().shape();
-      Napi::Array result = Napi::Array::New(info.Env(), shape.size());
-      for (uint32_t i = 0; i < shape.size(); ++i) result.Set(i, Napi::Number::New(info.Env(), shape[i]));
-      return result;
-    });
-  }
-
-  Napi::Value Dtype(const Napi::CallbackInfo& info) {
-    return Guarded(info.Env(), [&] { return Napi::String::New(info.Env(), NameOf(Get().dtype())); });
-  }
-
-  Napi::Value Nbytes(const Napi::CallbackInfo& info) {
-    return Guarded(info.Env(),
-                   [&] { return Napi::Number::New(info.Env(), static_cast<double>(Get().nbytes())); });
-  }
-
-  Napi::Value Disposed(const Napi::CallbackInfo& info) { return Napi::Boolean::New(info.Env(), !array_); }
-
-  void Dispose(const Napi::CallbackInfo& info) { Free(info.Env()); }
-
-  void Free(Napi::Env env) {
-    if (!array_) return;
-    ReleaseArray(std::move(*array_));
-    array_.reset();
-    Napi::MemoryManagement::AdjustExternalMemory(env, -reported_);
-    if (auto* environment = env.GetInstanceData<Environment>()) --environment->live_arrays;
-  }
-
-  std::optional<mx::array> array_;
-  int64_t reported_ = 0;
-};
+void Check(Napi::Env env, napi_status status) {
+  if (status != napi_ok) throw Napi::Error::New(env);
+}
 
 }  // namespace
 
-ReleaseHold::ReleaseHold() {
-  std::lock_guard lock(releases().mutex);
-  ++releases().holds;
+Environment::~Environment() {
+  for (ArrayHandle* handle : arrays) handle->environment = nullptr;
 }
 
-ReleaseHold::~ReleaseHold() {
-  std::vector<mx::array> released;
-  std::lock_guard lock(releases().mutex);
-  if (--releases().holds == 0) released.swap(releases().waiting);
+void RegisterArray(Napi::Env env) {
+  const auto getter = [](const char* name, napi_callback body) {
+    return napi_property_descriptor{name, nullptr, nullptr, body, nullptr, nullptr, napi_default, nullptr};
+  };
+  const napi_property_descriptor members[] = {
+      getter("shape", Member<Shape>),
+      getter("dtype", Member<Dtype>),
+      getter("nbytes", Member<Nbytes>),
+      getter("disposed", Member<Disposed>),
+      {"dispose", nullptr, Member<Dispose>, nullptr, nullptr, nullptr, napi_default_method, nullptr}};
+  napi_value defined = nullptr;
+  Check(env, napi_define_class(env, "NativeArray", NAPI_AUTO_LENGTH, Construct, nullptr, std::size(members),
+                               members, &defined));
+  Environment::Of(env).array_class = Napi::Persistent(Napi::Function(env, defined));
 }
-
-void ReleaseArray(mx::array array) {
-  Releases& r = releases();
-  std::lock_guard lock(r.mutex);
-  if (r.holds > 0) r.waiting.push_back(std::move(array));
-}
-
-void RegisterArray(Napi::Env env) { Environment::Of(env).array_class = Napi::Persistent(Array::Define(env)); }
 
 Napi::Value WrapArray(Napi::Env env, mx::array array) {
-  making = std::move(array);
-  return Environment::Of(env).array_class.New({});
+  Environment& environment = Environment::Of(env);
+  napi_value object = nullptr;
+  Check(env, napi_new_instance(env, environment.array_class.Value(), 0, nullptr, &object));
+  const auto bytes = static_cast<int64_t>(array.nbytes());
+  auto* handle = new ArrayHandle{std::move(array), bytes, &environment};
+  const napi_finalize collect = [](napi_env gone, void* data, void*) {
+    Drop(gone, static_cast<ArrayHandle*>(data));
+  };
+  if (napi_wrap(env, object, handle, collect, nullptr, nullptr) != napi_ok) {
+    delete handle;
+    throw Napi::Error::New(env);
+  }
+  environment.arrays.insert(handle);
+  Report(env, bytes);
+  return Napi::Value(env, object);
 }
 
 const mx::array& UnwrapArray(const Napi::Value& value) {
-  if (!value.IsObject() || !value.As<Napi::Object>().CheckTypeTag(&kArrayTag)) {
-    throw std::invalid_argument("expected an array of this addon");
-  }
-  return Array::Unwrap(value.As<Napi::Object>())->Get();
+  if (const ArrayHandle* handle = HandleOf(value.Env(), value)) return handle->array;
+  throw std::invalid_argument(IsOfClass(value) ? "the array is disposed" : "expected an array of this addon");
 }
 
 mx::Dtype ParseDtype(const Napi::Value& value) {

@@ -4,6 +4,7 @@
 #include <napi.h>
 
 #include "mlx/array.h"
+#include "release.h"
 
 namespace mlx_gemma {
 
@@ -21,17 +22,5 @@ mlx::core::Dtype ParseDtype(const Napi::Value& value);
 
 /** A shape from an array of numbers. @throws std::invalid_argument when it is none. */
 mlx::core::Shape ParseShape(const Napi::Value& value);
-
-/** Holds back the release of arrays while one lives: a graph that is being evaluated must not lose nodes. */
-class ReleaseHold {
- public:
-  ReleaseHold();
-  ~ReleaseHold();
-  ReleaseHold(const ReleaseHold&) = delete;
-  ReleaseHold& operator=(const ReleaseHold&) = delete;
-};
-
-/** Lets an array go: at once, or after the evaluation that is under way. */
-void ReleaseArray(mlx::core::array array);
 
 }  // namespace mlx_gemma

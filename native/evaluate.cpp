@@ -2,7 +2,6 @@
 
 #include <chrono>
 #include <cstring>
-#include <mutex>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -12,6 +11,7 @@
 #include "environment.h"
 #include "guard.h"
 #include "mlx/transforms.h"
+#include "release.h"
 
 namespace mlx_gemma {
 
@@ -20,12 +20,6 @@ namespace mx = mlx::core;
 namespace {
 
 using Stages = std::vector<std::vector<mx::array>>;
-
-/** MLX's streams here are not safe for threads: one evaluation at a time in the process, others wait. */
-std::mutex& evaluating() {
-  static auto* mutex = new std::mutex;
-  return *mutex;
-}
 
 class Evaluation : public Napi::AsyncWorker {
  public:
@@ -37,13 +31,14 @@ class Evaluation : public Napi::AsyncWorker {
  protected:
   void Execute() override {
     try {
-      std::lock_guard lock(evaluating());
+      const EvaluationTurn turn;
       for (std::vector<mx::array>& stage : stages_) {
         const auto start = std::chrono::steady_clock::now();
         if (!stage.empty()) mx::eval(stage);
         const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
         milliseconds_.push_back(took.count());
       }
+      stages_.clear();  // Within the turn.
     } catch (const std::exception& error) {
       SetError(error.what());
     } catch (...) {
@@ -61,7 +56,6 @@ class Evaluation : public Napi::AsyncWorker {
 
  private:
   Napi::Promise::Deferred deferred_;
-  ReleaseHold hold_;  // Before the arrays: they go first.
   Stages stages_;
   std::vector<double> milliseconds_;
 };
