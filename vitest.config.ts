@@ -3,6 +3,7 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
+    globalSetup: ["test/build-dist.ts"],
     // The addon evaluates one graph at a time; child processes keep tests apart from each other's counters.
     pool: "forks",
     maxWorkers: 2,

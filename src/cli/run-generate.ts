@@ -29,16 +29,16 @@ export async function runGenerate(
   const interruption = onInterruption(() => progress.stop());
   const { signal } = interruption;
   try {
-    for (const note of notes) progress.note(note);
     progress.say("loading the model");
     using pair = await load({ ...flags, signal });
-    for (const warning of pair.warnings) progress.note(warning);
     const promptIds = await idsOf(prompt, pair, flags);
+    const warnings = [...notes, ...pair.warnings];
+    for (const warning of warnings) progress.note(warning);
     progress.say(`reading the prompt, ${promptIds.length} tokens`);
     const events = generate(pair, { ...flags, promptIds, signal });
     const end = await writeAnswer(events, pair, flags, progress);
     progress.stop();
-    if (flags.json) await writeJson(end, promptIds, [...notes, ...pair.warnings]);
+    if (flags.json) await writeJson(end, promptIds, warnings);
     writeStatistics(end, flags);
     if (end.stopReason === "aborted") process.exitCode = interruption.exitCode;
   } catch (error) {

@@ -44,12 +44,16 @@ export class StatsCollector {
     this.#tokens += 1;
   }
 
-  /** @param emitted How many of the round's tokens are part of the answer: fewer than all only at a stop. */
+  /**
+   * @param emitted How many of the round's tokens are part of the answer: fewer than all only at a stop. Drafts past
+   * it count neither as proposed nor as accepted.
+   */
   addRound(round: Pick<RoundResult, "proposed" | "accepted" | "times">, emitted: number): void {
     this.#rounds += 1;
     this.#tokens += emitted;
-    this.#accepted += round.accepted;
-    for (let place = 0; place < round.proposed; place++) {
+    this.#accepted += Math.min(round.accepted, emitted);
+    const places = emitted > round.accepted ? round.proposed : emitted;
+    for (let place = 0; place < places; place++) {
       this.#proposedAt[place] = (this.#proposedAt[place] ?? 0) + 1;
       this.#acceptedAt[place] = (this.#acceptedAt[place] ?? 0) + (place < round.accepted ? 1 : 0);
     }

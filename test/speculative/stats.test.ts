@@ -23,27 +23,37 @@ const rounds = fc.array(
 );
 
 describe("StatsCollector", () => {
-  it("adds up: tokens = first + sum of (accepted + 1), cut at the stop", () => {
+  it("adds up: tokens = first + sum of (accepted + 1), nothing past the stop", () => {
     fc.assert(
       fc.property(rounds, fc.nat(6), (list, cut) => {
         const stats = new StatsCollector();
         stats.addFirst();
-        let cutOff = 0;
+        let own = 0;
         for (const [index, round] of list.entries()) {
           const full = round.accepted + 1;
           const emitted = index === list.length - 1 ? Math.max(1, full - cut) : full;
-          cutOff += full - emitted;
+          if (emitted === full) own += 1;
           stats.addRound({ ...round, times }, emitted);
         }
         const sum = stats.summarize(run);
-        const accepted = list.reduce((total, round) => total + round.accepted, 0);
-        expect(sum.tokens).toBe(1 + accepted + list.length - cutOff);
+        expect(sum.tokens).toBe(1 + sum.accepted + own);
         expect(sum.targetSteps).toBe(list.length);
-        expect(sum.accepted).toBe(accepted);
-        expect(sum.proposed).toBe(list.reduce((total, round) => total + round.proposed, 0));
+        expect(sum.accepted).toBeLessThanOrEqual(sum.proposed);
+        if (own === list.length) {
+          expect(sum.accepted).toBe(list.reduce((total, round) => total + round.accepted, 0));
+          expect(sum.proposed).toBe(list.reduce((total, round) => total + round.proposed, 0));
+        }
         expect(sum.times.verify).toBeCloseTo(2 * list.length);
       }),
     );
+  });
+
+  it("counts no draft past a stop", () => {
+    const stats = new StatsCollector();
+    stats.addFirst();
+    stats.addRound({ proposed: 3, accepted: 3, times }, 2);
+    const sum = stats.summarize(run);
+    expect(sum).toMatchObject({ tokens: 3, proposed: 2, accepted: 2, acceptanceByPosition: [1, 1] });
   });
 
   it("tells acceptance by place in the draft", () => {

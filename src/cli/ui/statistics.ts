@@ -22,8 +22,9 @@ export function statisticsLine(
 ): string {
   if (stats.tokens === 0) return chalk.dim("interrupted before the first token");
   const parts = [
-    `${stats.tokens} tokens${ENDINGS[stopReason]}`,
-    `${stats.tokensPerSecond.toFixed(1)} tok/s`,
+    `${stats.tokens} ${stats.tokens === 1 ? "token" : "tokens"}${ENDINGS[stopReason]}`,
+    // The first token comes with the prompt: alone it has no speed.
+    ...(stats.tokens > 1 ? [`${stats.tokensPerSecond.toFixed(1)} tok/s`] : []),
     `prompt ${stats.promptTokensPerSecond.toFixed(0)} tok/s`,
   ];
   if (stats.draftTokens > 0) {
@@ -51,7 +52,7 @@ export function statisticsTable(stats: GenerationStats, chalk: ChalkInstance, co
     ["time to first token", [`${stats.timeToFirstTokenMs.toFixed(1)} ms`]],
     ["target steps", [String(stats.targetSteps)]],
     ["drafts accepted", [`${stats.accepted} of ${stats.proposed}`]],
-    ["by place in the draft", [stats.acceptanceByPosition.map(percent).join(" ") || "-"]],
+    ["accepted by place", [stats.acceptanceByPosition.map(percent).join(" ") || "-"]],
     ["time of decoding", milliseconds],
   ];
   const width = Math.max(...rows.map(([name]) => name.length)) + 2;
