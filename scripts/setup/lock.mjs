@@ -32,8 +32,9 @@ async function take(file) {
   // An owner of 0 is a lock that is being written or was cut off in the middle; it gets one more look.
   if (owner === 0) await sleep(1000);
   const still = Number(await readFile(file, "utf8").catch(() => ""));
-  if (still === owner && !alive(owner)) await rm(file, { force: true });
-  return false;
+  if (still !== owner || alive(owner)) return false;
+  await rm(file, { force: true });
+  return take(file);
 }
 
 function alive(pid) {

@@ -1,30 +1,56 @@
 // Builds C++ with cmake-js: the addon, and the C++ tests. CMake works in a folder of its own, and only a finished
 // addon is put in place by a rename, so that a running program or an interrupted build never meets half a file.
-import { copyFile, readFile, rename, rm } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
+import { copyFile, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import os from "node:os";
-import { dirname, join } from "node:path";
-import { run, temporary } from "./run.mjs";
+import { dirname, join, relative } from "node:path";
+import { ask, run, temporary } from "./run.mjs";
 import { Lack, say } from "./tell.mjs";
 
 const ADDON = "mlx_gemma.node";
 
 export async function buildAddon(root, mlx) {
   const out = join(root, "build", "addon");
+  const place = join(root, "build", "Release", ADDON);
+  const stamp = `${place}.inputs`;
+  const inputs = await hashOfInputs(root, mlx);
+  if (existsSync(place) && (await readFile(stamp, "utf8").catch(() => "")) === inputs) return place;
+  await rm(stamp, { force: true });
   await cmake(root, out, { MLX_ROOT: mlx }, "the addon");
   const built = join(out, "Release", ADDON);
-  const place = join(root, "build", "Release", ADDON);
-  if (await sameFile(built, place)) return place;
   const whole = temporary(place);
   await copyFile(built, whole);
   await rename(whole, place);
+  await writeFile(stamp, inputs);
   return place;
+}
+
+/**
+ * All that the addon is made of. CMake's own look at times isn't enough: `npm ci` lays node-addon-api anew each time, and
+ * everything that includes it would be compiled again.
+ */
+async function hashOfInputs(root, mlx) {
+  const hash = createHash("sha256");
+  const entries = await readdir(join(root, "native"), { recursive: true, withFileTypes: true });
+  const files = entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath ?? entry.path, entry.name));
+  const manifests = ["node-addon-api", "node-api-headers"].map(manifestOf);
+  const own = ["CMakeLists.txt", "package.json"].map((name) => join(root, name));
+  for (const file of [...files.sort(), ...own, ...manifests, join(mlx, ".wheel")]) {
+    hash.update(`${relative(root, file)}\0`).update(await readFile(file));
+  }
+  const compiler = process.env.CXX || "c++";
+  hash.update([compiler, process.env.CXXFLAGS, ask(compiler, ["--version"]), process.arch].join("\0"));
+  return hash.digest("hex");
 }
 
 /** Configures and builds `target` (all when absent) in `out`, telling how far it is every few seconds. */
 export async function cmake(root, out, definitions, what, target) {
   await forgetMovedBuild(root, out);
-  const bin = cmakeJs();
+  const bin = join(dirname(manifestOf("cmake-js")), "bin", "cmake-js");
   const common = ["--directory", root, "--out", out, "--config", "Release", "--log-level", "error"];
   const defined = Object.entries(definitions).map(([name, value]) => `--CD${name}=${value}`);
   const configured = await run(process.execPath, [bin, "configure", ...common, ...defined]);
@@ -46,12 +72,11 @@ export async function cmake(root, out, definitions, what, target) {
   if (built.code !== 0) throw failure(`${what} could not be built`, built.lines);
 }
 
-function cmakeJs() {
+function manifestOf(name) {
   try {
-    const manifest = createRequire(import.meta.url).resolve("cmake-js/package.json");
-    return join(dirname(manifest), "bin", "cmake-js");
+    return createRequire(import.meta.url).resolve(`${name}/package.json`);
   } catch {
-    throw new Lack("cmake-js is not installed", "npm ci");
+    throw new Lack(`${name} is not installed`, "npm ci");
   }
 }
 
@@ -84,9 +109,4 @@ function failure(what, lines) {
       : "see the compiler's lines above; after a change of compiler: rm -rf build && npm run build",
     told.slice(-20),
   );
-}
-
-async function sameFile(a, b) {
-  const [left, right] = await Promise.all([readFile(a), readFile(b).catch(() => undefined)]);
-  return right !== undefined && left.equals(right);
 }
