@@ -15,7 +15,7 @@ export interface CentroidWeights {
 
 /** The centroid head (`use_ordered_embeddings`; reference: `Gemma4AssistantMaskedEmbedder`). */
 export interface CentroidHead extends DraftHead {
-  /** h (1, 1, hidden_size) → int32 (top_k), the clusters whose tokens are scored, in no particular order. */
+  /** h (1, 1, hidden_size) → uint32 (1, 1, top_k), the clusters whose tokens are scored, in no particular order. */
   clusters(h: MlxArray): MlxArray;
 }
 
@@ -45,8 +45,8 @@ export async function centroidHead(
   tokenOrdering.dispose();
 
   const clusters = (h: MlxArray): MlxArray => {
-    const order = ops.argpartition(ops.reshape(ops.linear(h, centroids), [count]), count - topK, 0);
-    return ops.astype(ops.slice(order, [count - topK], [count]), "int32");
+    const order = ops.argpartition(ops.linear(h, centroids), count - topK, -1); // (1, 1, num_centroids)
+    return ops.slice(order, [0, 0, count - topK], [1, 1, count]);
   };
   return {
     clusters,

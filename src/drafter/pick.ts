@@ -17,8 +17,10 @@ export interface Picked {
  * @param position absolute position of the token that is picked, for its random key
  */
 export function pickToken({ logits, tokens }: HeadScores, picker: DraftPicker, position: number): Picked {
-  const tokenAt = (place: MlxArray) =>
-    ops.reshape(tokens ? ops.take(ops.reshape(tokens, [-1]), place, 0) : place, [1, 1]);
+  const tokenAt = (place: MlxArray) => {
+    const column = ops.reshape(place, [1, 1]);
+    return tokens ? ops.takeAlongAxis(tokens, column, 1) : column;
+  };
   if (picker.kind === "greedy") return { token: tokenAt(ops.argmax(logits, -1)) };
   const logQ = picker.logProbabilities(ops.astype(logits, "float32"));
   return {

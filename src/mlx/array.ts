@@ -5,24 +5,23 @@ import type { NativeArray } from "./native.js";
 /** A lazy MLX array. */
 export type MlxArray = NativeArray;
 
-/** What a scope may return: arrays at any depth of lists and plain objects, beside other values. */
-type Scoped = unknown;
-
-let open: Set<MlxArray> | undefined;
+let open: MlxArray[] | undefined;
 
 /** Hands a new array to the scope that is open, if any. */
 export function track(array: MlxArray): MlxArray {
-  open?.add(array);
+  open?.push(array);
   return array;
 }
 
 /**
- * Runs `build` and disposes every array made inside it except those in what it returns, which go to the scope around.
- * Graphs keep the nodes they need. `build` must be synchronous.
+ * Runs `build` and disposes every array made inside it except those in what it returns (at any depth of lists and
+ * plain objects), which go to the scope around. Graphs keep the nodes they need.
+ *
+ * @param build synchronous: a promise's arrays would be disposed before it is done
  */
-export function scope<T extends Scoped>(build: () => T): T {
+export function scope<T>(build: () => T): T {
   const outer = open;
-  const mine = new Set<MlxArray>();
+  const mine: MlxArray[] = [];
   open = mine;
   let kept: Set<MlxArray> | undefined;
   try {
@@ -33,7 +32,7 @@ export function scope<T extends Scoped>(build: () => T): T {
   } finally {
     open = outer;
     for (const array of mine) {
-      if (kept?.has(array)) outer?.add(array);
+      if (kept?.has(array)) outer?.push(array);
       else array.dispose();
     }
   }
@@ -48,7 +47,7 @@ function collect(value: unknown, found: Set<MlxArray>): void {
 }
 
 function isArray(value: object): value is MlxArray {
-  return value.constructor.name === "NativeArray";
+  return value.constructor?.name === "NativeArray"; // An object without prototype has no constructor.
 }
 
 /** Runs native code that throws plain errors; they become `native` ones. */
