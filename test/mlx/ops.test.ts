@@ -1,0 +1,150 @@
+import { describe, expect, it } from "vitest";
+import { addon } from "../../src/mlx/addon.js";
+import type { MlxArray } from "../../src/mlx/array.js";
+import type { NativeOps } from "../../src/mlx/native.js";
+import * as ops from "../../src/mlx/ops.js";
+import { floats, ints, numbers } from "./helpers.js";
+
+const infinity = Number.POSITIVE_INFINITY;
+
+/** Every operation on small numbers that a reader can follow. */
+const CASES: {
+  readonly [name in keyof NativeOps]: readonly [() => MlxArray, readonly number[], readonly number[]];
+} = {
+  add: [() => ops.add(floats([1, 2]), floats([10])), [11, 12], [2]],
+  subtract: [() => ops.subtract(floats([1, 2]), floats([10])), [-9, -8], [2]],
+  multiply: [() => ops.multiply(floats([1, 2]), floats([3, 4])), [3, 8], [2]],
+  divide: [() => ops.divide(floats([1, 0]), floats([4, 1])), [0.25, 0], [2]],
+  maximum: [() => ops.maximum(floats([1, 5]), floats([3])), [3, 5], [2]],
+  minimum: [() => ops.minimum(floats([1, 5]), floats([3])), [1, 3], [2]],
+  less: [() => ops.less(floats([1, 3, 5]), floats([3])), [1, 0, 0], [3]],
+  greaterEqual: [() => ops.greaterEqual(floats([1, 3, 5]), floats([3])), [0, 1, 1], [3]],
+  equal: [() => ops.equal(ints([1, 3]), ints([1, 2])), [1, 0], [2]],
+  where: [() => ops.where(ops.less(floats([1, 5]), floats([3])), floats([-1]), floats([7])), [-1, 7], [2]],
+  exp: [() => ops.exp(floats([0, -infinity])), [1, 0], [2]],
+  log: [() => ops.log(floats([1, 0])), [0, -infinity], [2]],
+  tanh: [() => ops.tanh(floats([0, 100])), [0, 1], [2]],
+  scalar: [() => ops.scalar(-infinity, "float32"), [-infinity], []],
+  zeros: [() => ops.zeros([2, 1], "int32"), [0, 0], [2, 1]],
+  arange: [() => ops.arange(2, 5, "int32"), [2, 3, 4], [3]],
+  astype: [() => ops.astype(floats([1.75, -1.75]), "int32"), [1, -1], [2]],
+  reshape: [() => ops.reshape(ints([1, 2, 3, 4]), [2, -1]), [1, 2, 3, 4], [2, 2]],
+  transpose: [() => ops.transpose(ints([1, 2, 3, 4], [2, 2]), [1, 0]), [1, 3, 2, 4], [2, 2]],
+  slice: [() => ops.slice(ints([1, 2, 3, 4], [2, 2]), [0, 1], [2, 2]), [2, 4], [2, 1]],
+  concatenate: [() => ops.concatenate([ints([1, 2], [2, 1]), ints([3, 4], [2, 1])], 1), [1, 3, 2, 4], [2, 2]],
+  take: [() => ops.take(ints([1, 2, 3, 4], [2, 2]), ints([1, 0]), 0), [3, 4, 1, 2], [2, 2]],
+  takeAlongAxis: [() => ops.takeAlongAxis(ints([5, 6, 7], [1, 3]), ints([2], [1, 1]), 1), [7], [1, 1]],
+  putAlongAxis: [
+    () => ops.putAlongAxis(ints([5, 6, 7], [1, 3]), ints([2, 0], [1, 2]), ints([1, 2], [1, 2]), 1),
+    [2, 6, 1],
+    [1, 3],
+  ],
+  sum: [() => ops.sum(floats([1, 2, 3, 4], [2, 2]), 1, true), [3, 7], [2, 1]],
+  max: [() => ops.max(floats([1, 2, 3, 4], [2, 2]), 0, false), [3, 4], [2]],
+  min: [() => ops.min(floats([1, 2, 3, 4], [2, 2]), -1, false), [1, 3], [2]],
+  cumsum: [() => ops.cumsum(floats([1, 2, 3]), 0), [1, 3, 6], [3]],
+  softmax: [() => ops.softmax(floats([0, 0, -infinity, 0, 0]), -1), [0.25, 0.25, 0, 0.25, 0.25], [5]],
+  sort: [() => ops.sort(floats([3, 1, 2]), -1), [1, 2, 3], [3]],
+  argsort: [() => ops.argsort(floats([3, 1, 2]), -1), [1, 2, 0], [3]],
+  argmax: [() => ops.argmax(floats([1, 7, 7, 2]), -1), [1], []],
+  argpartition: [() => ops.slice(ops.argpartition(floats([3, 9, 1]), 2, -1), [2], [3]), [1], [1]],
+  linear: [() => ops.linear(floats([1, 2], [1, 2]), floats([1, 0, 0, 1, 1, 1], [3, 2])), [1, 2, 3], [1, 3]],
+  rmsNorm: [() => ops.rmsNorm(floats([3, -3], [1, 2]), floats([1, 10]), 0), [1, -10], [1, 2]],
+  // A quarter turn takes (1, 2) to (-2, 1); a pair of frequency 0 stays.
+  rope: [
+    () => ops.rope(floats([1, 5, 2, 6], [1, 1, 1, 4]), floats([Math.PI / 2, 0]), 1, false),
+    [-2, 5, 1, 6],
+    [1, 1, 1, 4],
+  ],
+  // Heads 0 and 1 share a K/V head; a query of 0 sees the mean.
+  attention: [
+    () =>
+      ops.attention(
+        floats([0, 100], [1, 2, 1, 1]),
+        floats([0, 1], [1, 1, 2, 1]),
+        floats([4, 8], [1, 1, 2, 1]),
+        1,
+      ),
+    [6, 8],
+    [1, 2, 1, 1],
+  ],
+  geluMultiply: [() => ops.geluMultiply(floats([0, 10, -10]), floats([3, 3, 3])), [0, 30, 0], [3]],
+  randomUniform: [() => ops.less(ops.randomUniform([3], [1, 2]), ops.scalar(1, "float32")), [1, 1, 1], [3]],
+  randomCategorical: [
+    () => ops.randomCategorical(floats([-infinity, 0, -infinity], [1, 3]), [1, 2]),
+    [1],
+    [1],
+  ],
+};
+
+describe("operations", () => {
+  it.each(Object.entries(CASES))("%s", async (_, [make, expected, shape]) => {
+    const array = make();
+    expect(array.shape).toEqual(shape);
+    const found = await numbers(array);
+    expect(found).toHaveLength(expected.length);
+    for (const [i, value] of expected.entries()) {
+      if (Number.isFinite(value)) expect(found[i]).toBeCloseTo(value, 5);
+      else expect(found[i]).toBe(value);
+    }
+  });
+
+  it("are those of the addon, no more and no fewer", () => {
+    expect(Object.keys(addon().ops).sort()).toEqual(Object.keys(CASES).sort());
+  });
+
+  it("give dtypes that the callers rely on", () => {
+    expect(CASES.argmax[0]().dtype).toBe("int32");
+    expect(CASES.randomCategorical[0]().dtype).toBe("int32");
+    expect(CASES.randomUniform[0]().dtype).toBe("bool");
+    const half = ops.zeros([1, 2], "bfloat16");
+    expect(ops.rmsNorm(half, null, 1e-6).dtype).toBe("bfloat16");
+    expect(ops.linear(half, ops.zeros([3, 2], "bfloat16")).dtype).toBe("bfloat16");
+    expect(ops.softmax(half, -1).dtype).toBe("bfloat16");
+  });
+
+  it("turn all rows of one position alike, or each at its own", async () => {
+    const x = floats([1, 2, 1, 2], [1, 1, 2, 2]);
+    const frequency = floats([Math.PI / 2]);
+    const same = await numbers(ops.rope(x, frequency, 2, true));
+    const each = await numbers(ops.rope(x, frequency, 2, false));
+    for (const [i, value] of [-1, -2, -1, -2].entries()) expect(same[i]).toBeCloseTo(value, 5);
+    for (const [i, value] of [-1, -2, 2, -1].entries()) expect(each[i]).toBeCloseTo(value, 5);
+  });
+
+  it("refuse arguments of another type", () => {
+    const native = addon().ops;
+    const zero = ops.zeros([1], "float32");
+    expect(() => native.zeros([1], "float8" as "float32")).toThrow('unknown dtype "float8"');
+    expect(() => native.zeros(["1"] as unknown as number[], "float32")).toThrow("list of numbers");
+    expect(() => native.sum(zero, 0.5, true)).toThrow("integer");
+    expect(() => native.sum(zero, 0, 1 as unknown as boolean)).toThrow("true or false");
+    expect(() => native.concatenate({} as unknown as MlxArray[], 0)).toThrow("list of arrays");
+    expect(() => native.randomUniform([1], 5 as unknown as [number, number])).toThrow("key");
+    expect(() => native.sum(zero, 7, true)).toThrow(/axis/i);
+  });
+});
+
+describe("random numbers", () => {
+  const uniform = async (key: readonly [number, number]) => numbers(ops.randomUniform([1000], key));
+
+  it("are the same for the same key, and others for another word of it", async () => {
+    const first = await uniform([1, 2]);
+    expect(await uniform([1, 2])).toEqual(first);
+    expect(await uniform([1, 3])).not.toEqual(first);
+    expect(await uniform([2, 2])).not.toEqual(first);
+    expect(await uniform([2 ** 32 - 1, 2])).not.toEqual(first);
+  });
+
+  it("lie in [0, 1), evenly", async () => {
+    const values = await uniform([5, 6]);
+    expect(Math.min(...values)).toBeGreaterThanOrEqual(0);
+    expect(Math.max(...values)).toBeLessThan(1);
+    const bins = Array.from(
+      { length: 10 },
+      (_, bin) => values.filter((x) => Math.floor(x * 10) === bin).length,
+    );
+    const chiSquare = bins.reduce((sum, n) => sum + (n - 100) ** 2 / 100, 0);
+    expect(chiSquare).toBeLessThan(27.9); // 0.1 % of 9 degrees of freedom.
+  });
+});
