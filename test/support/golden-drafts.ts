@@ -16,12 +16,15 @@ export interface GoldenRound {
   readonly position: number;
   readonly bonus: number;
   readonly tokens: readonly number[];
+  /** How many of the tokens the reference accepts; only past the prompt. */
+  readonly accepted?: number;
   readonly centroidTopK?: readonly (readonly number[])[];
   readonly candidates?: readonly (readonly number[])[];
 }
 
 export interface GoldenDrafts extends Golden {
   readonly draft: readonly GoldenRound[];
+  readonly report: { readonly acceptanceRateK3: number };
 }
 
 export function readDrafts(name: PairName): GoldenDrafts {
