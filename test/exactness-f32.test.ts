@@ -1,0 +1,3 @@
+import { describeExactness } from "./support/exactness.js";
+
+describeExactness("f32");
