@@ -60,7 +60,7 @@ export function logProbabilities(logits: MlxArray, options: SamplingOptions): Ml
   if (options.topP < 1) {
     const ascending = ops.sort(x, -1);
     const upTo = ops.cumsum(ops.softmax(ascending, -1), -1);
-    const outside = ops.less(upTo, ops.scalar(1 - options.topP, "float32"));
+    const outside = ops.greaterEqual(ops.scalar(1 - options.topP, "float32"), upTo);
     const kept = ops.where(outside, ops.scalar(Number.POSITIVE_INFINITY, "float32"), ascending);
     // Rounding of the sum must not cut the most likely token too.
     x = cut(ops.minimum(ops.min(kept, -1, true), ops.max(x, -1, true)));
