@@ -1,0 +1,95 @@
+import { describe, expect, it } from "vitest";
+import * as ops from "../../src/mlx/ops.js";
+import { GREEDY, type SamplingOptions } from "../../src/speculative/sampling.js";
+import { type AcceptRule, leviathan, samplingVerifier } from "../../src/speculative/verifier.js";
+import { chiSquare, FAR } from "../support/statistics.js";
+import { countTexts, sampledTexts, type TablePair, textProbabilities } from "../support/table-pair.js";
+
+/** First and later tokens of one text. */
+const LENGTH = 3;
+const SEEDS = 1500;
+/** Enough to see a wrong rule. */
+const FEWER_SEEDS = 800;
+
+/**
+ * The drafter is wrong on purpose: it prefers other tokens than the target, lacks one of its likely tokens (2), and
+ * proposes one that the target never says after a 3 (token 1).
+ */
+const PAIR: TablePair = {
+  target: [
+    [0.5, 0, 1, -0.5, 0.2],
+    [1.2, 0.3, -1, 0.4, 0],
+    [-0.3, 1, 0.6, 0, 1.5],
+    [0, -40, 0.7, 0.9, -0.2],
+    [0.8, 0.1, 0, -0.6, 0.9],
+  ],
+  candidates: [4, 1, 0, 3],
+  drafter: [
+    [1, 1.4, 0, -1],
+    [0, 0.5, 0.2, 1.6],
+    [-1, 0, 2, 0.3],
+    [0.4, 1, 0, 0.1],
+    [0, 0, 1, 1],
+  ],
+};
+const VOCAB = PAIR.target.length;
+
+async function distance(
+  cut: Partial<SamplingOptions>,
+  draftTokens: number,
+  { rule = leviathan, seeds = SEEDS }: { readonly rule?: AcceptRule; readonly seeds?: number } = {},
+) {
+  const options = { ...GREEDY, temperature: 1, ...cut };
+  const verifiers = Array.from({ length: seeds }, (_, seed) => samplingVerifier({ ...options, seed }, rule));
+  const texts = await sampledTexts(PAIR, verifiers, { draftTokens, length: LENGTH });
+  return chiSquare(countTexts(texts, VOCAB, LENGTH), textProbabilities(PAIR.target, options, LENGTH));
+}
+
+describe("drafted texts have the target's own joint distribution", () => {
+  it.each<[string, number, Partial<SamplingOptions>]>([
+    ["temperature 1", 1, {}],
+    ["a low temperature", 2, { temperature: 0.6 }],
+    ["a high temperature", 3, { temperature: 1.7 }],
+    ["top-k", 2, { topK: 3 }],
+    ["top-p", 2, { topP: 0.75 }],
+    ["min-p", 3, { minP: 0.45 }],
+    ["all cuts", 2, { temperature: 1.3, topK: 4, topP: 0.9, minP: 0.1 }],
+  ])("with %s, K = %d", async (_, draftTokens, cut) => {
+    const { z, degrees } = await distance(cut, draftTokens);
+    expect(degrees).toBeGreaterThan(4);
+    expect(z).toBeLessThan(FAR);
+    // As far the other way would mean that the seeds are not independent.
+    expect(z).toBeGreaterThan(-FAR);
+  });
+});
+
+describe("the test notices a wrong rule (negative controls)", () => {
+  it.each<[string, AcceptRule]>([
+    ["that accepts every draft", (p) => ops.greaterEqual(p, ops.scalar(0, "float32"))],
+    ["that accepts with the probability p", (p, _, u) => ops.less(u, p)],
+    ["that accepts what the target finds likelier than the drafter", (p, q) => ops.greaterEqual(p, q)],
+  ])("%s", async (_, rule) => {
+    expect((await distance({}, 2, { rule, seeds: FEWER_SEEDS })).z).toBeGreaterThan(2 * FAR);
+  });
+});
+
+describe("a seed", () => {
+  const texts = async (options: Partial<SamplingOptions>, draftTokens: number, seeds: readonly number[]) =>
+    sampledTexts(
+      PAIR,
+      seeds.map((seed) => samplingVerifier({ ...GREEDY, temperature: 1, ...options, seed })),
+      { draftTokens, length: 40 },
+    );
+
+  it("gives the same text again, and another one another", async () => {
+    const [a, b, c] = await texts({}, 3, [5, 5, 6]);
+    expect(b).toEqual(a);
+    expect(c).not.toEqual(a);
+  });
+
+  it("does not tie neighbours together", async () => {
+    const seeds = Array.from({ length: 40 }, (_, i) => i);
+    const all = await texts({}, 2, seeds);
+    expect(new Set(all.map((text) => text.join())).size).toBe(seeds.length);
+  });
+});
