@@ -2,6 +2,8 @@ import { describe, expect, it } from "vitest";
 import * as ops from "../../src/mlx/ops.js";
 import { GREEDY, type SamplingOptions } from "../../src/speculative/sampling.js";
 import { type AcceptRule, leviathan, samplingVerifier } from "../../src/speculative/verifier.js";
+import { floats, numbers } from "../mlx/helpers.js";
+import { referenceProbabilities } from "../support/reference-sampling.js";
 import { chiSquare, FAR } from "../support/statistics.js";
 import { countTexts, sampledTexts, type TablePair, textProbabilities } from "../support/table-pair.js";
 
@@ -70,6 +72,21 @@ describe("the test notices a wrong rule (negative controls)", () => {
     ["that accepts what the target finds likelier than the drafter", (p, q) => ops.greaterEqual(p, q)],
   ])("%s", async (_, rule) => {
     expect((await distance({}, 2, { rule, seeds: FEWER_SEEDS })).z).toBeGreaterThan(2 * FAR);
+  });
+});
+
+describe("the drafter's pick", () => {
+  it("is cut as the target is, with a key of its own for each position", async () => {
+    const options = { ...GREEDY, temperature: 0.7, topK: 3, topP: 0.9, minP: 0.1, seed: 8 };
+    const { pick } = samplingVerifier(options);
+    if (pick.kind !== "sample") throw new Error("a sampling verifier samples");
+    const logits = [2, 0.5, 1.5, 1.4, -1];
+    const q = (await numbers(pick.logProbabilities(floats(logits, [1, 5])))).map(Math.exp);
+    for (const [token, expected] of referenceProbabilities(logits, options).entries()) {
+      expect(q[token]).toBeCloseTo(expected, 5);
+    }
+    expect(q.filter((share) => share > 0).length).toBeLessThan(4);
+    expect(pick.key(4)).not.toEqual(pick.key(5));
   });
 });
 
