@@ -79,7 +79,7 @@ function writeStatistics({ stats, stopReason }: EndEvent, flags: Flags): void {
   const { stderr } = process;
   if (flags.quiet || !(flags.stats || (stderr.isTTY && !flags.json))) return;
   const chalk = colours(flags.color, stderr);
-  const columns = stderr.isTTY ? (stderr.columns ?? 80) : Number.POSITIVE_INFINITY;
+  const columns = stderr.isTTY ? stderr.columns || 80 : Number.POSITIVE_INFINITY;
   stderr.write(`${statisticsLine(stats, stopReason, chalk, columns)}\n`);
   if (flags.stats) stderr.write(`${statisticsTable(stats, chalk, columns)}\n`);
 }

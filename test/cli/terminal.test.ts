@@ -53,6 +53,12 @@ describe.skipIf(NO_TERMINAL)(`on a terminal${NO_TERMINAL ? ` (${NO_TERMINAL})` :
     expect(output).toContain(GREEN);
   });
 
+  it("ends on a terminal that does not know its size", async () => {
+    const { code, text } = await onTerminal(SHORT, { columns: 0 });
+    expect(code).toBe(0);
+    expect(text).toMatch(/tok\/s/);
+  });
+
   it.each([20, 40])("keeps statistics and spinner within %d columns", async (columns) => {
     const { code, text } = await onTerminal(["--stats", ...SHORT], { columns });
     expect(code).toBe(0);

@@ -22,6 +22,8 @@ export async function openProgress(options: {
   if (!stderr.isTTY || process.env.TERM === "dumb") {
     return { say() {}, note: (text) => stderr.write(line(text)), stop() {} };
   }
+  // A terminal that does not know its size says 0, which would make ora clear lines without end.
+  if (!stderr.columns) stderr.columns = 80;
   const { default: ora } = await import("ora");
   const spinner = ora({
     stream: stderr,
@@ -33,7 +35,7 @@ export async function openProgress(options: {
   });
   return {
     say(text) {
-      const room = (stderr.columns ?? 80) - 3;
+      const room = stderr.columns - 3;
       const shown = text.length > room ? `${text.slice(0, Math.max(0, room - 1))}…` : text;
       if (spinner.isSpinning) spinner.text = shown;
       else spinner.start(shown);
