@@ -9,9 +9,9 @@ import { countTexts, sampledTexts, type TablePair, textProbabilities } from "../
 
 /** First and later tokens of one text. */
 const LENGTH = 3;
-const SEEDS = 1500;
+const SEEDS = 1000;
 /** Enough to see a wrong rule. */
-const FEWER_SEEDS = 800;
+const FEWER_SEEDS = 500;
 
 /**
  * The drafter is wrong on purpose: it prefers other tokens than the target, lacks one of its likely tokens (2), and
