@@ -60,11 +60,10 @@ void multiply(const Operands& o, std::int64_t row, int rows) {
   job.out = o.out + row * o.columns * static_cast<std::int64_t>(o.size);
   job.out_stride = o.columns;
   const bool wide = rows > kNarrowRows;
-  // Parts are whole groups of weight rows, whose number depends on the form: a part of a group only costs
-  // time.
+  // Parts are whole groups of weight rows: 24 is a multiple of 8, 4, 3, 2.
   const int unit = wide ? kTileColumns : 24;
   const int units = (o.columns + unit - 1) / unit;
-  // A row alone reads weights, which takes a processor about as long as four multiply-adds.
+  // One row waits for its weights about as long as two would.
   const double work = static_cast<double>(o.columns) * o.depth * std::max(rows, 2) / 2;
   const int tasks = task_count(work, units);
   parallel_for(tasks, [&](int task) {
