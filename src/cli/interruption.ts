@@ -8,11 +8,11 @@ export interface Interruption {
   readonly signal: AbortSignal;
   /** The process' exit code after an interruption. */
   readonly exitCode: number;
-  release(): void;
 }
 
 /**
- * The first signal asks for an end at the next occasion; one more kills at once.
+ * The first signal asks for an end at the next occasion; one more kills at once. This holds until the process ends:
+ * a late second signal must not cut what is being written.
  *
  * @param beforeKill gives the terminal back
  */
@@ -20,7 +20,6 @@ export function onInterruption(beforeKill: () => void): Interruption {
   const controller = new AbortController();
   let exitCode = EXIT_CODES.aborted;
   let since = 0;
-  const release = () => process.off("SIGINT", on).off("SIGTERM", on);
   const on = (signal: NodeJS.Signals) => {
     if (!controller.signal.aborted) {
       exitCode = signal === "SIGTERM" ? EXIT_TERMINATED : EXIT_CODES.aborted;
@@ -28,7 +27,7 @@ export function onInterruption(beforeKill: () => void): Interruption {
       controller.abort();
     } else if (performance.now() - since > SAME_MS) {
       beforeKill();
-      release();
+      process.off("SIGINT", on).off("SIGTERM", on);
       // By the signal itself, so that nothing waits for an evaluation that runs.
       process.kill(process.pid, signal);
     }
@@ -39,6 +38,5 @@ export function onInterruption(beforeKill: () => void): Interruption {
     get exitCode() {
       return exitCode;
     },
-    release,
   };
 }

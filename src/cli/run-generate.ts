@@ -47,7 +47,6 @@ export async function runGenerate(
     process.exitCode = interruption.exitCode;
   } finally {
     progress.stop();
-    interruption.release();
   }
 }
 

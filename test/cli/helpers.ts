@@ -23,8 +23,8 @@ export interface Outcome {
 export interface RunOptions {
   readonly input?: string | Uint8Array;
   readonly env?: Readonly<Record<string, string>>;
-  /** Sent once stdout has this text; the second of a pair follows a moment later. */
-  readonly kill?: { readonly after: string; readonly signals: readonly NodeJS.Signals[] };
+  /** Sent once stdout has this text. */
+  readonly kill?: { readonly after: string; readonly signal: NodeJS.Signals };
   /** Closes our end of stdout at the first bytes. */
   readonly closeStdout?: true;
 }
@@ -35,13 +35,13 @@ export function mlxGemma(args: readonly string[], options: RunOptions = {}): Pro
     const child = spawn(process.execPath, [BIN, ...args], { env: { ...ENV, ...options.env } });
     let stdout = "";
     let stderr = "";
-    let signals = options.kill?.signals ?? [];
+    let { kill } = options;
     child.stdout.setEncoding("utf8").on("data", (text: string) => {
       stdout += text;
       if (options.closeStdout) child.stdout.destroy();
-      if (!options.kill || !stdout.includes(options.kill.after)) return;
-      for (const signal of signals) child.kill(signal);
-      signals = [];
+      if (!kill || !stdout.includes(kill.after)) return;
+      child.kill(kill.signal);
+      kill = undefined;
     });
     child.stderr.setEncoding("utf8").on("data", (text: string) => {
       stderr += text;

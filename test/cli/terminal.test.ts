@@ -18,13 +18,12 @@ describe.skipIf(NO_TERMINAL)(`on a terminal${NO_TERMINAL ? ` (${NO_TERMINAL})` :
   });
 
   it("tells how much of a long prompt is read while it is read", async () => {
-    const { text } = await onTerminal(["--chunk-size", "4", "-n", "2", "word ".repeat(400)]);
+    const { text } = await onTerminal(["--chunk-size", "16", "-n", "2", "word ".repeat(4000)]);
     const seen = [...text.matchAll(/reading the prompt, (\d+) of (\d+) tokens/g)].map(([, done]) =>
       Number(done),
     );
     expect(new Set(seen).size).toBeGreaterThan(1);
     expect(seen).toEqual(seen.toSorted((a, b) => a - b));
-    expect(text.indexOf("of 4")).toBeGreaterThan(0);
   });
 
   it.each([
