@@ -55,7 +55,7 @@ struct Call {
 };
 
 /** The state of up to kTileRows rows after one block, from scratch. */
-void attend(const Call& call, int kv_head, int first_row, int rows, int block, const float* q,
+void attend(const Call& call, int kv_head, int first_row, int rows, int block, bool fetch, const float* q,
             SoftmaxState* states, float* values) {
   const int start = block * kKeyBlock;
   Span spans[kTileRows];
@@ -75,7 +75,8 @@ void attend(const Call& call, int kv_head, int first_row, int rows, int block, c
       .values = call.values + (kv_head * call.value_head + row * call.value_row) * call.size,
       .value_stride = call.value_row,
       .width = call.width,
-      .scale = call.scale};
+      .scale = call.scale,
+      .fetch = fetch};
   call.f.attend_block[call.element](job, spans, first, states, values);
 }
 
@@ -132,7 +133,7 @@ void by_rows(const Call& call) {
     for (int block = blocks.begin; block < blocks.end; ++block) {
       for (int r = 0; r < count; r += kTileRows) {
         const int n = std::min(kTileRows, count - r);
-        attend(call, kv_head, first + r, n, block, q + r * row, fresh, values);
+        attend(call, kv_head, first + r, n, block, r == 0, q + r * row, fresh, values);
         for (int i = 0; i < n; ++i) {
           if (!sees(call, first + r + i, block)) continue;
           if (!started[r + i]) {
@@ -174,7 +175,7 @@ void by_blocks(const Call& call, int tasks_wanted) {
         const int head = unit / count, block = blocks.begin + unit % count;
         for (int r = 0; r < rows; r += kTileRows) {
           const std::size_t at = static_cast<std::size_t>(unit) * rows + r;
-          attend(call, head, r, std::min(kTileRows, rows - r), block, q + (head * rows + r) * row,
+          attend(call, head, r, std::min(kTileRows, rows - r), block, r == 0, q + (head * rows + r) * row,
                  states + at, values + at * row);
         }
       }

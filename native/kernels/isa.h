@@ -39,6 +39,7 @@ struct AttentionJob {
   std::ptrdiff_t value_stride;
   int width;  // d
   float scale;
+  bool fetch;  // the first tile of rows brings the values into cache while it computes the scores
 };
 
 /** Position range of visible keys, relative to the start of a block of kKeyBlock positions. */

@@ -26,9 +26,25 @@ inline void score_keys(const AttentionJob& job, int begin, int end, int first, f
     for (int r = 0; r < R; ++r)
       for (int c = 0; c < N; ++c) scores[r][s + c] = sums[r][c] * job.scale;
   };
+  // Values are read by columns, a far step from key to key that no processor foresees: ask for them in time.
+  const char* values =
+      reinterpret_cast<const char*>(static_cast<const T*>(job.values) - first * job.value_stride);
+  const std::ptrdiff_t value_bytes = job.value_stride * static_cast<std::ptrdiff_t>(sizeof(T));
+  const auto fetch = [&](int s) {
+    const int row_bytes = job.width * static_cast<int>(sizeof(T));
+    for (int i = 0; i < row_bytes; i += 64) __builtin_prefetch(values + s * value_bytes + i, 0, 2);
+  };
   int s = begin;
-  for (; s + C <= end; s += C) group.template operator()<C>(s);
-  for (; s < end; ++s) group.template operator()<1>(s);
+  for (; s + C <= end; s += C) {
+    if (job.fetch) {
+      for (int c = 0; c < C; ++c) fetch(s + c);
+    }
+    group.template operator()<C>(s);
+  }
+  for (; s < end; ++s) {
+    if (job.fetch) fetch(s);
+    group.template operator()<1>(s);
+  }
 }
 
 /** Scores of one row to exp(score - maximum) in place. What the row does not see becomes 0, whatever it held.
