@@ -5,7 +5,7 @@ import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -33,6 +33,7 @@ const steps = [
 ];
 
 const total = { passed: 0, failed: 0, skipped: 0 };
+const failures = [];
 for (const { name, args, count } of steps) {
   console.log(`\n== ${name}`);
   const started = Date.now();
@@ -40,12 +41,15 @@ for (const { name, args, count } of steps) {
   const counted = count?.(output) ?? { passed: Number(code === 0), failed: 0, skipped: 0 };
   // A step that fails without a failed test (it did not start, or ended early) must not look like success.
   if (code !== 0 && counted.failed === 0) counted.failed = 1;
+  if (counted.failed > 0) failures.push(...(counted.failures ?? [name]));
   for (const key of Object.keys(total)) total[key] += counted[key];
   console.log(
     `== ${name}: ${code === 0 ? "ok" : "FAILED"} in ${((Date.now() - started) / 1000).toFixed(0)} s`,
   );
 }
 rmSync(work, { recursive: true, force: true });
+// Again at the end, where they are found: the log is long.
+for (const failure of failures) console.log(`\nFAILED ${failure}`);
 console.log(`\n${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
 process.exitCode = total.failed === 0 ? 0 : 1;
 
@@ -73,10 +77,24 @@ function countOfLastLine(output) {
 
 function countOfVitest() {
   try {
-    const { numPassedTests, numFailedTests, numPendingTests, numTodoTests } = JSON.parse(
+    const { numPassedTests, numFailedTests, numPendingTests, numTodoTests, testResults } = JSON.parse(
       readFileSync(report, "utf8"),
     );
-    return { passed: numPassedTests, failed: numFailedTests, skipped: numPendingTests + numTodoTests };
+    const failures = testResults
+      .filter(({ status }) => status === "failed")
+      .flatMap(({ name, message, assertionResults }) => {
+        const failed = assertionResults.filter(({ status }) => status === "failed");
+        if (failed.length === 0) return [`${relative(root, name)}: ${message}`];
+        return failed.map(
+          (test) => `${relative(root, name)}: ${test.fullName}\n${test.failureMessages.join("\n")}`,
+        );
+      });
+    return {
+      passed: numPassedTests,
+      failed: numFailedTests,
+      skipped: numPendingTests + numTodoTests,
+      failures: failures.length > 0 ? failures : undefined,
+    };
   } catch {
     return undefined;
   }

@@ -152,7 +152,7 @@ std::atomic<int>& size_now() {
 
 constexpr std::size_t kAlignment = 64;
 struct Free {
-  void operator()(float* p) const { ::operator delete (p, std::align_val_t{kAlignment}); }
+  void operator()(float* p) const { ::operator delete(p, std::align_val_t{kAlignment}); }
 };
 struct Slot {
   std::unique_ptr<float, Free> data;
@@ -180,7 +180,7 @@ float* thread_scratch(int slot, std::size_t floats) {
   if (s.floats < floats) {
     s.data.reset();
     s.floats = 0;
-    s.data.reset(static_cast<float*>(::operator new (floats * sizeof(float), std::align_val_t{kAlignment})));
+    s.data.reset(static_cast<float*>(::operator new(floats * sizeof(float), std::align_val_t{kAlignment})));
     s.floats = floats;
   }
   return s.data.get();
