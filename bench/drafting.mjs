@@ -113,6 +113,7 @@ function printTable() {
       "× plain (min … max)",
       "tokens/step",
       "accepted",
+      "ms/round",
       "draft",
       "verify",
       "accept",
@@ -135,6 +136,7 @@ function printTable() {
           : `${median(ratios).toFixed(2)} (${Math.min(...ratios).toFixed(2)} … ${Math.max(...ratios).toFixed(2)})`,
         median(own.map((row) => row.tokensPerStep)).toFixed(2),
         `${Math.round(100 * median(own.map((row) => row.acceptanceRate)))}%`,
+        median(own.map((row) => row.msPerRound)).toFixed(2),
         ...["draft", "verify", "accept", "rest"].map(share),
       ]);
     }
