@@ -6,6 +6,16 @@
 /** Element types that cross the boundary, by MLX's names. */
 export type Dtype = "bfloat16" | "float16" | "float32" | "int32" | "int64" | "uint32" | "uint8" | "bool";
 
+/** MLX's ways to pack a weight: groups of `groupSize` values with a scale (and in affine mode a bias) each. */
+export type QuantizationMode = "affine" | "mxfp4" | "mxfp8" | "nvfp4";
+
+/** How one module's weight is packed, as MLX's `quantization` block says it. */
+export interface NativeQuantization {
+  readonly groupSize: number;
+  readonly bits: number;
+  readonly mode: QuantizationMode;
+}
+
 /** A lazy MLX array: a node of a graph until it is evaluated. Its memory is told to V8; `dispose` drops it early. */
 export interface NativeArray {
   readonly shape: readonly number[];
@@ -58,6 +68,31 @@ export interface NativeOps {
   argpartition(a: NativeArray, kth: number, axis: number): NativeArray;
   /** `x · weightᵀ`: x (…, I), weight (O, I) → (…, O). On CPU each row's bits depend on that row alone. */
   linear(x: NativeArray, weight: NativeArray): NativeArray;
+  /**
+   * `x · dequantized(weight)ᵀ`: x (…, I), weight uint32 (O, I · bits / 32) → (…, O). `scales` (O, I / groupSize); `biases`
+   * like `scales` in affine mode, null in the others. On CPU each row's bits depend on that row alone.
+   */
+  quantizedLinear(
+    x: NativeArray,
+    weight: NativeArray,
+    scales: NativeArray,
+    biases: NativeArray | null,
+    groupSize: number,
+    bits: number,
+    mode: QuantizationMode,
+  ): NativeArray;
+  /** The values of a packed weight in `dtype`: (…, I · bits / 32) → (…, I), leading axes kept. */
+  dequantize(
+    weight: NativeArray,
+    scales: NativeArray,
+    biases: NativeArray | null,
+    groupSize: number,
+    bits: number,
+    mode: QuantizationMode,
+    dtype: Dtype,
+  ): NativeArray;
+  /** Packs (…, I) in groups along the last axis: `[weight, scales]`, and `biases` third in affine mode. */
+  quantize(weight: NativeArray, groupSize: number, bits: number, mode: QuantizationMode): NativeArray[];
   /** RMSNorm in float32 over the last axis, times `weight` (or nothing), cast back to x's dtype. */
   rmsNorm(x: NativeArray, weight: NativeArray | null, eps: number): NativeArray;
   /**
@@ -116,6 +151,16 @@ export interface NativeLayerConfig {
   readonly keyEqualsValue: boolean;
 }
 
+/** The mixture of experts that every layer has beside its dense MLP (26B-A4B). */
+export interface NativeExpertsConfig {
+  /** `num_experts`. */
+  readonly count: number;
+  /** `top_k_experts`: how many of them a token goes through. */
+  readonly topK: number;
+  /** `moe_intermediate_size`. */
+  readonly intermediateSize: number;
+}
+
 export interface NativeTargetConfig {
   readonly vocabSize: number;
   readonly hiddenSize: number;
@@ -126,6 +171,13 @@ export interface NativeTargetConfig {
   /** 0: none. */
   readonly finalLogitSoftcapping: number;
   readonly layers: readonly NativeLayerConfig[];
+  /** Absent: no layer has experts. */
+  readonly experts?: NativeExpertsConfig;
+  /**
+   * Packed modules by canonical name, `.weight` left out: `embed_tokens`, `layers.3.mlp.gate_proj`,
+   * `layers.3.router.proj`, `layers.3.experts.switch_glu.gate_proj` …; a module that is not here is not packed.
+   */
+  readonly quantization?: Readonly<Record<string, NativeQuantization>>;
   /** By layer type, float32 (head_dim / 2). */
   readonly inverseFrequencies: { readonly [T in LayerType]?: Float32Array };
 }
@@ -180,6 +232,8 @@ export interface NativeModule {
   /** Values of an evaluated array of exactly that dtype, copied. Throws when it was not evaluated. */
   readInt32(a: NativeArray): Int32Array;
   readFloat32(a: NativeArray): Float32Array;
+  /** Bytes of an evaluated array of any dtype, row-major, copied. Throws when it was not evaluated. */
+  readBytes(a: NativeArray): Uint8Array;
   /**
    * Evaluates stage after stage on a worker thread; one evaluation at a time in the process, others queue.
    * Resolves to each stage's milliseconds.
@@ -187,7 +241,10 @@ export interface NativeModule {
   evaluate(stages: readonly (readonly NativeArray[])[]): Promise<Float64Array>;
   /** Lazy arrays of the named tensors of one safetensors file, in order. The header was checked before. */
   loadSafetensors(path: string, names: readonly string[]): NativeArray[];
-  /** Weights by canonical name: the checkpoint's, without the prefix of the text model. */
+  /**
+   * Weights by canonical name: the checkpoint's, without the prefix of the text model. A packed module X has `X.weight`
+   * (uint32), `X.scales` and in affine mode `X.biases`.
+   */
   createTarget(config: NativeTargetConfig, weights: Readonly<Record<string, NativeArray>>): NativeTarget;
   /** MLX's memory: bytes in arrays, bytes cached for reuse, peak. */
   memory(): { readonly active: number; readonly cache: number; readonly peak: number };
