@@ -15,6 +15,7 @@ set(MLX_GEMMA_KERNEL_SOURCES
     ${_kernels}/linear.cpp
     ${_kernels}/mlx_operations.cpp
     ${_kernels}/norm.cpp
+    ${_kernels}/quantized.cpp
     ${_kernels}/rope.cpp
     ${_kernels}/thread_pool.cpp)
 

@@ -1,7 +1,9 @@
 // The CPU primitives of the Gemma 4 models, as functions on MLX arrays.
 #pragma once
 
+#include <cstdint>
 #include <optional>
+#include <string>
 
 #include "mlx/array.h"
 
@@ -29,6 +31,76 @@ using mlx::core::array;
  * @return (…, O)
  */
 array linear(const array& x, const array& weight);
+
+/** How MLX packs weights: `mode` of mx::quantize. */
+enum class QuantizationMode { affine, mxfp4, mxfp8, nvfp4 };
+
+/** "affine", "mxfp4", "mxfp8" or "nvfp4"; nothing for any other name. */
+std::optional<QuantizationMode> quantization_mode(const std::string& name);
+
+/**
+ * A matrix (O, I), or a stack of them (E, O, I), as mx::quantize packs it: element i of a row stands in bits
+ * [i * bits, (i + 1) * bits) of the row's words, lowest bit first.
+ *
+ * | mode   | bits             | group_size  | element                | scales (…, O, I / group_size) |
+ * |--------|------------------|-------------|------------------------|-------------------------------|
+ * | affine | 2, 3, 4, 5, 6, 8 | 32, 64, 128 | scale * code + bias    | bfloat16, float16 or float32  |
+ * | mxfp4  | 4                | 32          | scale * e2m1(code)     | uint8: 2^(scale - 127)        |
+ * | mxfp8  | 8                | 32          | scale * e4m3(code)     | uint8: 2^(scale - 127)        |
+ * | nvfp4  | 4                | 16          | scale * e2m1(code)     | uint8: e4m3(scale)            |
+ */
+struct QuantizedWeight {
+  array weight;  // (…, O, I * bits / 32), uint32
+  array scales;
+  std::optional<array> biases;  // affine only: like the scales
+  int group_size;
+  int bits;
+  QuantizationMode mode;
+
+  /** Throws std::invalid_argument unless all of the above holds, with `ndim` axes. */
+  void check(int ndim) const;
+  /** I */
+  int inputs() const { return static_cast<int>(weight.shape(-1) * std::int64_t{32} / bits); }
+  /** O */
+  int outputs() const { return weight.shape(-2); }
+  std::size_t nbytes() const { return weight.nbytes() + scales.nbytes() + (biases ? biases->nbytes() : 0); }
+};
+
+/**
+ * x · dequantized(weight)ᵀ, accumulated in float32 and rounded once to the dtype of `x`.
+ *
+ * On a CPU the weights are what the table above says, in float32: not rounded to the dtype of `x` or of the
+ * scales before they are multiplied. On other devices the rounding of a weight is MLX's.
+ *
+ * @param x (…, I)
+ * @param weight (O, I)
+ * @return (…, O)
+ */
+array quantized_linear(const array& x, const QuantizedWeight& weight);
+
+/**
+ * Rows of the dequantized matrix: an embedding's lookup. The values are those of mx::dequantize to `dtype`,
+ * bit for bit.
+ *
+ * @param weight (O, I)
+ * @param rows int32 or uint32 (…), 0 <= row < O: not checked
+ * @return (…, I)
+ */
+array dequantize_rows(const QuantizedWeight& weight, const array& rows, mlx::core::Dtype dtype);
+
+/**
+ * Each row of x times the matrices of its experts: row (t, j) of the result is x[t, j] · weight[indices[t,
+ * j]]ᵀ, in the bits that linear() gives for that row and that matrix. Nothing is read back to route: on a CPU
+ * each expert that any row chose is read once.
+ *
+ * @param x (…, k, I), or (…, 1, I) where all k experts of a token read the same row
+ * @param weight (E, O, I), cast to the dtype of `x` where it differs; may be a slice of the second axis
+ * @param indices int32 or uint32 (…, k), 0 <= index < E: not checked
+ * @return (…, k, O)
+ */
+array experts_linear(const array& x, const array& weight, const array& indices);
+/** The same with quantized matrices, in the bits of quantized_linear(). */
+array experts_linear(const array& x, const QuantizedWeight& weight, const array& indices);
 
 /**
  * Which keys a query row sees. Row t of the queries is at position `query_offset + t`, row s of the keys at

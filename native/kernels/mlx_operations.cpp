@@ -11,6 +11,54 @@ array linear(const array& x, const array& weight) {
   return mx::matmul(x, mx::transpose(mx::astype(weight, x.dtype())));
 }
 
+namespace {
+
+/** The name that MLX's operations take. */
+const char* text(QuantizationMode mode) {
+  switch (mode) {
+    case QuantizationMode::affine:
+      return "affine";
+    case QuantizationMode::mxfp4:
+      return "mxfp4";
+    case QuantizationMode::mxfp8:
+      return "mxfp8";
+    case QuantizationMode::nvfp4:
+      return "nvfp4";
+  }
+  return "";
+}
+
+}  // namespace
+
+array quantized_linear(const array& x, const QuantizedWeight& w) {
+  return mx::astype(
+      mx::quantized_matmul(x, w.weight, w.scales, w.biases, true, w.group_size, w.bits, text(w.mode)),
+      x.dtype());
+}
+
+array dequantize_rows(const QuantizedWeight& w, const array& rows, mx::Dtype dtype) {
+  const auto taken = [&](const array& a) { return mx::take(a, rows, 0); };
+  std::optional<array> biases;
+  if (w.biases) biases = taken(*w.biases);
+  return mx::dequantize(taken(w.weight), taken(w.scales), biases, w.group_size, w.bits, text(w.mode),
+                        std::nullopt, dtype);
+}
+
+// x (…, k or 1, I) as matrices of one row, (…, k or 1, 1, I), gives (…, k, 1, O).
+array experts_linear(const array& x, const array& weight, const array& indices) {
+  // On a CPU, MLX's gather_mm takes float32 alone.
+  const mx::Dtype dtype = mx::default_device() == mx::Device::cpu ? mx::float32 : x.dtype();
+  const array stack = mx::swapaxes(mx::astype(weight, dtype), 1, 2);
+  const array rows = mx::expand_dims(mx::astype(x, dtype), -2);
+  return mx::astype(mx::squeeze(mx::gather_mm(rows, stack, std::nullopt, indices), -2), x.dtype());
+}
+
+array experts_linear(const array& x, const QuantizedWeight& w, const array& indices) {
+  const array out = mx::gather_qmm(mx::expand_dims(x, -2), w.weight, w.scales, w.biases, std::nullopt,
+                                   indices, true, w.group_size, w.bits, text(w.mode));
+  return mx::astype(mx::squeeze(out, -2), x.dtype());
+}
+
 array attention(const array& q, const array& keys, const array& values, float scale,
                 std::optional<AttentionMask> mask) {
   if (!mask) return mx::fast::scaled_dot_product_attention(q, keys, values, scale);

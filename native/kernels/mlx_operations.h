@@ -8,6 +8,10 @@
 namespace mlx_gemma::kernels::operations {
 
 array linear(const array& x, const array& weight);
+array quantized_linear(const array& x, const QuantizedWeight& weight);
+array dequantize_rows(const QuantizedWeight& weight, const array& rows, mlx::core::Dtype dtype);
+array experts_linear(const array& x, const array& weight, const array& indices);
+array experts_linear(const array& x, const QuantizedWeight& weight, const array& indices);
 array attention(const array& q, const array& keys, const array& values, float scale,
                 std::optional<AttentionMask> mask);
 array kv_write(const array& buffer, const array& update, int offset);
