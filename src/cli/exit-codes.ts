@@ -9,6 +9,8 @@ export const EXIT_CODES: Readonly<Record<ErrorCode, number>> = {
   context: 6,
   addon: 7,
   native: 8,
+  hub: 9,
+  disk: 10,
   disposed: 8,
   aborted: 130,
 };
@@ -29,6 +31,8 @@ const MEANINGS: readonly (readonly [number, string])[] = [
   [EXIT_CODES.context, "a prompt longer than the model has positions for"],
   [EXIT_CODES.addon, "the native addon is missing, stale or cannot be loaded"],
   [EXIT_CODES.native, "MLX reported an error"],
+  [EXIT_CODES.hub, "a repository of the hub can't be had: no network, no access, not there"],
+  [EXIT_CODES.disk, "no room or no permission to write what is downloaded"],
   [EXIT_CODES.aborted, `interrupted with Ctrl-C (${EXIT_TERMINATED}: terminated)`],
 ];
 

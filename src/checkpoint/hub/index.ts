@@ -1,0 +1,5 @@
+export { type CachedRepo, type CachedSnapshot, findCachedRepo, listCached } from "./cached.js";
+export { cacheFolder, type HubEnvironment, hubEnvironment, isOffline } from "./environment.js";
+export type { HubProgress, PlannedFile } from "./progress.js";
+export { checkRevision, describeRepo, isHubOnly, parseRepoId, type RepoRef } from "./repo-id.js";
+export { type ResolvedRepo, type ResolveOptions, resolveRepo } from "./resolve.js";

@@ -1,0 +1,81 @@
+import { MlxGemmaError } from "../../errors.js";
+import { lookUp } from "./cached.js";
+import { type HubEnvironment, hubEnvironment } from "./environment.js";
+import { hubError } from "./errors.js";
+import { type RepoFolder, repoFolder } from "./layout.js";
+import type { HubProgress } from "./progress.js";
+import { COMMIT, checkRevision, describeRepo, parseRepoId } from "./repo-id.js";
+
+export interface ResolveOptions {
+  /** Branch, tag or commit; default: the one in the id (`org/name@revision`), else `main`. */
+  readonly revision?: string | undefined;
+  /** Take what the cache has and never ask the network; default: HF_HUB_OFFLINE. */
+  readonly offline?: boolean | undefined;
+  /** Ask the hub where the revision stands now, even if the cache has it whole. */
+  readonly refresh?: boolean | undefined;
+  /** Names of the only files wanted; those that the repository has not are passed over. Default: all needed ones. */
+  readonly files?: readonly string[] | undefined;
+  /** Told from the plan to the last byte. */
+  readonly onProgress?: ((progress: HubProgress) => void) | undefined;
+  /** Ends the download with an `aborted` error; what is there is kept, and the next call goes on from it. */
+  readonly signal?: AbortSignal | undefined;
+  /** Instead of the process' environment. */
+  readonly environment?: HubEnvironment | undefined;
+}
+
+/** Where a repository's files lie. */
+export interface ResolvedRepo {
+  /** `org/name`. */
+  readonly id: string;
+  readonly revision: string;
+  readonly commit: string;
+  /** Folder of the snapshot. */
+  readonly folder: string;
+  /** Bytes that came over the network; 0: all was in the cache. */
+  readonly downloaded: number;
+}
+
+/**
+ * Finds a repository of the hub in the cache, or downloads what is missing of it. A snapshot that the cache holds
+ * whole is taken as it is, without asking the network whether the revision has moved (`refresh` asks).
+ *
+ * @param text `org/name`, `org/name@revision`, or the same behind `hf://`
+ * @throws MlxGemmaError `hub`, `disk`, `aborted`, or `usage` for what names no repository
+ */
+export async function resolveRepo(text: string, options: ResolveOptions = {}): Promise<ResolvedRepo> {
+  const ref = parseRepoId(text);
+  if (!ref)
+    throw new MlxGemmaError("usage", `expected a repository's name, org/name, found ${JSON.stringify(text)}`);
+  const revision = checkRevision(options.revision ?? ref.revision ?? "main");
+  const environment = options.environment ?? hubEnvironment();
+  const repo = repoFolder(environment.cache, ref.id);
+  const found = lookUp(repo, revision, options.files);
+  const offline = options.offline ?? environment.offline;
+  const { commit } = found;
+  if (
+    commit !== undefined &&
+    found.missing.length === 0 &&
+    (offline || !options.refresh || COMMIT.test(revision))
+  ) {
+    return { id: ref.id, revision, commit, folder: found.folder, downloaded: 0 };
+  }
+  if (offline) throw notCached(repo, revision, found.commit, found.missing, options.offline === true);
+  throw hubError(ref.id, "downloading comes with the next commit");
+}
+
+function notCached(
+  repo: RepoFolder,
+  revision: string,
+  commit: string | undefined,
+  missing: readonly string[],
+  asked: boolean,
+): MlxGemmaError {
+  const name = describeRepo({ id: repo.id, revision });
+  const why = asked ? "--offline" : "HF_HUB_OFFLINE";
+  const rest = missing.length > 1 ? ` and ${missing.length - 1} more` : "";
+  const found = commit === undefined ? "nothing" : `a part (${missing[0]}${rest} is missing)`;
+  return hubError(
+    name,
+    `expected it whole in the cache (${repo.folder}), as ${why} forbids the network, found ${found}; run mlx-gemma pull ${name} with a network first`,
+  );
+}
