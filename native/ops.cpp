@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <stdexcept>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -59,6 +60,23 @@ class Arguments {
   std::vector<int> axes(size_t i) const {
     const mx::Shape shape = ParseShape(info_[i]);
     return {shape.begin(), shape.end()};
+  }
+
+  /** A packed weight: six arguments from `i`, as NativeOps has them. */
+  kernels::QuantizedWeight packed(size_t i) const {
+    const auto mode = kernels::quantization_mode(text(i + 5));
+    if (!mode) throw std::invalid_argument("expected the mode affine, mxfp4, mxfp8 or nvfp4");
+    return {.weight = array(i),
+            .scales = array(i + 1),
+            .biases = optional_array(i + 2),
+            .group_size = integer(i + 3),
+            .bits = integer(i + 4),
+            .mode = *mode};
+  }
+
+  std::string text(size_t i) const {
+    if (!info_[i].IsString()) throw std::invalid_argument("expected a string");
+    return info_[i].As<Napi::String>();
   }
 
   mx::Dtype dtype(size_t i) const { return ParseDtype(info_[i]); }
@@ -142,6 +160,20 @@ void DefineReductions(Napi::Object ops) {
       ops, "argpartition");
 }
 
+/** The values of a packed weight: arguments as NativeOps has them. */
+mx::array Dequantize(const Arguments& a) {
+  const kernels::QuantizedWeight packed = a.packed(0);
+  packed.check(static_cast<int>(packed.weight.ndim()));
+  return mx::dequantize(packed.weight, packed.scales, packed.biases, packed.group_size, packed.bits,
+                        a.text(5), std::nullopt, a.dtype(6));
+}
+
+void DefineQuantized(Napi::Object ops) {
+  Define<[](const Arguments& a) { return kernels::quantized_linear(a.array(0), a.packed(1)); }>(
+      ops, "quantizedLinear");
+  Define<[](const Arguments& a) { return Dequantize(a); }>(ops, "dequantize");
+}
+
 void DefineKernels(Napi::Object ops) {
   Define<[](const Arguments& a) { return kernels::linear(a.array(0), a.array(1)); }>(ops, "linear");
   Define<[](const Arguments& a) {
@@ -165,6 +197,7 @@ void RegisterOps(Napi::Env env, Napi::Object exports) {
   DefineShapes(ops);
   DefineReductions(ops);
   DefineKernels(ops);
+  DefineQuantized(ops);
   exports.Set("ops", ops);
 }
 

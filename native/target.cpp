@@ -277,7 +277,8 @@ Napi::Value CreateTarget(const Napi::CallbackInfo& info) {
       bytes += tensor.nbytes();
       by_name.emplace(name, tensor);
     }
-    auto model = std::make_shared<const Model>(std::move(config), gemma4::Weights(std::move(by_name)));
+    const gemma4::Weights weights(std::move(by_name), ParseQuantization(info[0]));
+    auto model = std::make_shared<const Model>(std::move(config), weights);
     auto* classes = static_cast<Classes*>(info.Data());
     return classes->Make(classes->target, {.model = std::move(model), .bytes = bytes});
   });

@@ -59,6 +59,15 @@ LayerConfig ParseLayer(const Napi::Value& value) {
           .key_equals_value = key_equals_value.As<Napi::Boolean>().Value()};
 }
 
+std::optional<gemma4::ExpertsConfig> Experts(const Napi::Value& value) {
+  if (value.IsUndefined()) return std::nullopt;
+  if (!value.IsObject()) Fail("experts", "an object");
+  const Napi::Object object = value.As<Napi::Object>();
+  return gemma4::ExpertsConfig{.count = Integer(object, "count"),
+                               .top_k = Integer(object, "topK"),
+                               .intermediate_size = Integer(object, "intermediateSize")};
+}
+
 std::vector<float> Frequencies(const Napi::Value& value) {
   if (value.IsUndefined()) return {};
   if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_float32_array) {
@@ -68,11 +77,15 @@ std::vector<float> Frequencies(const Napi::Value& value) {
   return {values.Data(), values.Data() + values.ElementLength()};
 }
 
+Napi::Object ConfigObject(const Napi::Value& value) {
+  if (!value.IsObject()) throw std::invalid_argument("target config: expected an object");
+  return value.As<Napi::Object>();
+}
+
 }  // namespace
 
 Config ParseTargetConfig(const Napi::Value& value) {
-  if (!value.IsObject()) throw std::invalid_argument("target config: expected an object");
-  const Napi::Object object = value.As<Napi::Object>();
+  const Napi::Object object = ConfigObject(value);
   Config config;
   config.vocab_size = Integer(object, "vocabSize");
   config.hidden_size = Integer(object, "hiddenSize");
@@ -85,11 +98,33 @@ Config ParseTargetConfig(const Napi::Value& value) {
   if (!layers.IsArray()) Fail("layers", "an array");
   const auto list = layers.As<Napi::Array>();
   for (uint32_t i = 0; i < list.Length(); ++i) config.layers.push_back(ParseLayer(list.Get(i)));
+  config.experts = Experts(object.Get("experts"));
   const Napi::Object frequencies = Member(object, "inverseFrequencies");
   for (LayerType type : gemma4::kAllLayerTypes) {
     config.inverse_frequencies[gemma4::index(type)] = Frequencies(frequencies.Get(gemma4::name(type)));
   }
   return config;
+}
+
+gemma4::Quantizations ParseQuantization(const Napi::Value& value) {
+  const Napi::Value member = ConfigObject(value).Get("quantization");
+  gemma4::Quantizations result;
+  if (member.IsUndefined()) return result;
+  if (!member.IsObject()) Fail("quantization", "an object");
+  const Napi::Object by_module = member.As<Napi::Object>();
+  const Napi::Array names = by_module.GetPropertyNames();
+  for (uint32_t i = 0; i < names.Length(); ++i) {
+    const std::string name = names.Get(i).ToString().Utf8Value();
+    const Napi::Object object = Member(by_module, name.c_str());
+    const Napi::Value mode_name = object.Get("mode");
+    const auto mode =
+        kernels::quantization_mode(mode_name.IsString() ? mode_name.As<Napi::String>().Utf8Value() : "");
+    if (!mode) Fail("mode", "affine, mxfp4, mxfp8 or nvfp4");
+    result.emplace(name, gemma4::Quantization{.group_size = Integer(object, "groupSize"),
+                                              .bits = Integer(object, "bits"),
+                                              .mode = *mode});
+  }
+  return result;
 }
 
 }  // namespace mlx_gemma

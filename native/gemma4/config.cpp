@@ -58,6 +58,12 @@ void Config::check() const {
   require(rms_norm_eps > 0, "rms_norm_eps must be positive");
   require(final_logit_softcapping >= 0, "final_logit_softcapping must not be negative");
   require(!layers.empty(), "there must be at least one layer");
+  if (experts) {
+    require(experts->count > 0, "num_experts must be positive");
+    require(experts->top_k > 0 && experts->top_k <= experts->count,
+            "top_k_experts must be from 1 to num_experts");
+    require(experts->intermediate_size > 0, "moe_intermediate_size must be positive");
+  }
   for (int i = 0; i < num_layers(); ++i) check_layer(*this, i);
 }
 

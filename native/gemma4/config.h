@@ -30,6 +30,16 @@ struct LayerConfig {
   bool key_equals_value = false;
 };
 
+/** The mixture of experts that every layer has beside its dense MLP. */
+struct ExpertsConfig {
+  /** num_experts */
+  int count = 0;
+  /** top_k_experts: those that a token goes through. */
+  int top_k = 0;
+  /** moe_intermediate_size */
+  int intermediate_size = 0;
+};
+
 /** The text model. Names are those of config.json. */
 struct Config {
   int vocab_size = 0;
@@ -43,6 +53,8 @@ struct Config {
   /** 0: none. */
   float final_logit_softcapping = 0;
   std::vector<LayerConfig> layers;
+  /** Absent: no layer has experts. */
+  std::optional<ExpertsConfig> experts;
   /** By index(LayerType): head_dim / 2 values; empty where the model has no layer of that type. */
   std::array<std::vector<float>, kLayerTypes> inverse_frequencies;
 

@@ -6,6 +6,7 @@
 
 #include "gemma4/attention.h"
 #include "gemma4/config.h"
+#include "gemma4/experts.h"
 #include "gemma4/mlp.h"
 #include "gemma4/per_layer_inputs.h"
 #include "gemma4/weights.h"
@@ -37,6 +38,7 @@ class Layer {
  private:
   Attention self_attn_;
   Mlp mlp_;
+  std::optional<ExpertsBlock> experts_;
   RmsNorm input_layernorm_;
   RmsNorm post_attention_layernorm_;
   RmsNorm pre_feedforward_layernorm_;
