@@ -1,4 +1,4 @@
-import type { LayerType, NativeTargetConfig } from "../mlx/native.js";
+import type { LayerType, NativeQuantization, NativeTargetConfig } from "../mlx/native.js";
 
 /** Element types of weights that this version can run. */
 export type FloatDtype = "bfloat16" | "float16" | "float32";
@@ -68,6 +68,11 @@ export interface AssistantConfig {
   readonly inverseFrequencies: { readonly [T in LayerType]?: Float32Array };
   /** Absent: the dense head, tied to `model.embed_tokens`. */
   readonly centroidHead?: CentroidHeadConfig;
+  /**
+   * Packed modules by canonical name, `.weight` left out: `pre_projection`, `model.embed_tokens`,
+   * `model.layers.3.mlp.gate_proj` …; a module that is not here is not packed.
+   */
+  readonly quantization?: Readonly<Record<string, NativeQuantization>>;
   /** The config's `dtype` (or `torch_dtype`), null when absent. What is stored is `WeightPlan.dtype`. */
   readonly declaredDtype: FloatDtype | null;
 }

@@ -1,16 +1,17 @@
 import { MlxGemmaError } from "../errors.js";
 import { evaluate, type MlxArray, readInt32, scope } from "../mlx/array.js";
+import { arraysOf, type Matrix, mapRows, multiplied, rowCount } from "../mlx/matrix.js";
 import * as ops from "../mlx/ops.js";
 import type { DraftHead, HeadScores } from "./head.js";
 
 /** What the centroid head is made of. */
 export interface CentroidWeights {
-  /** (num_centroids, hidden_size), scores of clusters. */
+  /** (num_centroids, hidden_size), scores of clusters; never packed. */
   readonly centroids: MlxArray;
   /** int32 (vocab_size), the tokens cluster by cluster; evaluated. */
   readonly tokenOrdering: MlxArray;
   /** (vocab_size, hidden_size), in the order of token ids. */
-  readonly embedding: MlxArray;
+  readonly embedding: Matrix;
 }
 
 /** The centroid head (`use_ordered_embeddings`; reference: `Gemma4AssistantMaskedEmbedder`). */
@@ -21,7 +22,7 @@ export interface CentroidHead extends DraftHead {
 
 /**
  * Scores the tokens of the `topK` best clusters only. The embedding's rows are put in the order of the clusters once,
- * here, so that a step reads `topK` contiguous blocks.
+ * here, so that a step reads `topK` contiguous blocks: packed rows as they are, with their scales and biases.
  *
  * @param where named in errors: the file of `token_ordering`
  * @throws MlxGemmaError `checkpoint` when `token_ordering` is no permutation of the vocabulary in clusters of equal size
@@ -33,16 +34,18 @@ export async function centroidHead(
 ): Promise<CentroidHead> {
   const { centroids, tokenOrdering, embedding } = weights;
   const [count = 0] = centroids.shape;
-  const [vocab = 0, hidden = 0] = embedding.shape;
+  const vocab = rowCount(embedding);
   checkOrdering(readInt32(tokenOrdering), vocab, count, where);
   const size = vocab / count;
   const built = scope(() => ({
-    table: ops.reshape(ops.take(embedding, tokenOrdering, 0), [count, size, hidden]),
+    table: mapRows(embedding, (rows) =>
+      ops.reshape(ops.take(rows, tokenOrdering, 0), [count, size, widthOf(rows)]),
+    ),
     ordering: ops.reshape(tokenOrdering, [count, size]),
   }));
-  await evaluate([[built.table, built.ordering]]);
-  embedding.dispose();
-  tokenOrdering.dispose();
+  const own = [...arraysOf(built.table), built.ordering];
+  await evaluate([own]);
+  for (const array of [...arraysOf(embedding), tokenOrdering]) array.dispose();
 
   const clusters = (h: MlxArray): MlxArray => {
     const order = ops.argpartition(ops.linear(h, centroids), count - topK, -1); // (1, 1, num_centroids)
@@ -52,16 +55,22 @@ export async function centroidHead(
     clusters,
     scores(h) {
       const chosen = clusters(h);
-      const rows = ops.reshape(ops.take(built.table, chosen, 0), [topK * size, hidden]);
+      const rows = mapRows(built.table, (blocks) =>
+        ops.reshape(ops.take(blocks, chosen, 0), [topK * size, widthOf(blocks)]),
+      );
       return {
-        logits: ops.reshape(ops.linear(h, rows), [1, topK * size]),
+        logits: ops.reshape(multiplied(h, rows), [1, topK * size]),
         tokens: ops.reshape(ops.take(built.ordering, chosen, 0), [1, topK * size]),
       };
     },
     [Symbol.dispose]() {
-      for (const array of [centroids, built.table, built.ordering]) array.dispose();
+      for (const array of [centroids, ...own]) array.dispose();
     },
   };
+}
+
+function widthOf(rows: MlxArray): number {
+  return rows.shape.at(-1) ?? 0;
 }
 
 /**

@@ -1,4 +1,5 @@
 import type { MlxArray } from "../mlx/array.js";
+import { arraysOf, type Matrix, multiplied, rowCount } from "../mlx/matrix.js";
 import * as ops from "../mlx/ops.js";
 import type { DraftHead } from "./head.js";
 
@@ -7,10 +8,12 @@ import type { DraftHead } from "./head.js";
  *
  * @param embedding (vocab_size, hidden_size)
  */
-export function denseHead(embedding: MlxArray): DraftHead {
-  const [vocab = 0] = embedding.shape;
+export function denseHead(embedding: Matrix): DraftHead {
+  const vocab = rowCount(embedding);
   return {
-    scores: (h) => ({ logits: ops.reshape(ops.linear(h, embedding), [1, vocab]) }),
-    [Symbol.dispose]: () => embedding.dispose(),
+    scores: (h: MlxArray) => ({ logits: ops.reshape(multiplied(h, embedding), [1, vocab]) }),
+    [Symbol.dispose]: () => {
+      for (const array of arraysOf(embedding)) array.dispose();
+    },
   };
 }

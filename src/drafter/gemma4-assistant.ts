@@ -1,7 +1,9 @@
 import type { AssistantCheckpoint, FloatDtype } from "../checkpoint/types.js";
 import { MlxGemmaError } from "../errors.js";
-import { fromFloat32, type MlxArray, scope } from "../mlx/array.js";
+import { evaluate, fromFloat32, type MlxArray, scope } from "../mlx/array.js";
+import { castOf } from "../mlx/cast.js";
 import { loadWeights } from "../mlx/load-weights.js";
+import { arraysOf, isPacked, type Matrix, multiplied } from "../mlx/matrix.js";
 import type { LayerType } from "../mlx/native.js";
 import * as ops from "../mlx/ops.js";
 import type { KeysValues, SharedKv } from "../target/target.js";
@@ -12,6 +14,8 @@ import type { DraftHead } from "./head.js";
 import { type DraftLayer, draftLayer } from "./layer.js";
 import { pickToken } from "./pick.js";
 import { under } from "./weights.js";
+
+const TOKEN_ORDERING = "masked_embedding.token_ordering";
 
 /** What one draft step reads. */
 export interface DraftStepInput {
@@ -42,8 +46,8 @@ export class Gemma4Assistant implements Drafter {
     readonly head: DraftHead,
     private readonly parts: {
       readonly layers: readonly DraftLayer[];
-      readonly preProjection: MlxArray;
-      readonly postProjection: MlxArray;
+      readonly preProjection: Matrix;
+      readonly postProjection: Matrix;
       readonly norm: MlxArray;
       readonly eps: number;
       readonly dtype: FloatDtype;
@@ -54,7 +58,7 @@ export class Gemma4Assistant implements Drafter {
   /**
    * Loads the weights of a checked folder.
    *
-   * @param options.dtype casts at load; default: the checkpoint's own
+   * @param options.dtype casts at load (packed values stay as they are); default: the checkpoint's own
    * @param options.signal ends the loading
    * @throws MlxGemmaError `checkpoint` for a broken `token_ordering`, `native` when a file can't be read, `aborted`
    */
@@ -63,21 +67,21 @@ export class Gemma4Assistant implements Drafter {
     options: { readonly dtype?: FloatDtype; readonly signal?: AbortSignal } = {},
   ): Promise<Gemma4Assistant> {
     const dtype = options.dtype ?? plan.dtype;
-    const isTable = (name: string) => name === "masked_embedding.token_ordering";
     const weights = await loadWeights(
       plan.tensors,
-      (name) => (isTable(name) ? "int32" : dtype),
+      (name, source) => (name === TOKEN_ORDERING ? "int32" : castOf(source.dtype, dtype)),
       options.signal,
     );
-    const all = under(weights, "");
-    const embedding = all("model.embed_tokens.weight");
-    const ordering = plan.tensors.get("masked_embedding.token_ordering")?.file ?? "the assistant";
+    const quantizations = config.quantization ?? {};
+    const all = under(weights, quantizations, "");
+    const ordering = plan.tensors.get(TOKEN_ORDERING)?.file ?? "the assistant";
     try {
+      const embedding = all.matrix("model.embed_tokens");
       const head = config.centroidHead
         ? await centroidHead(
             {
-              centroids: all("masked_embedding.centroids.weight"),
-              tokenOrdering: all("masked_embedding.token_ordering"),
+              centroids: await unpacked(all.matrix("masked_embedding.centroids"), dtype),
+              tokenOrdering: all.tensor(TOKEN_ORDERING),
               embedding,
             },
             config.centroidHead.topK,
@@ -94,13 +98,18 @@ export class Gemma4Assistant implements Drafter {
         return made;
       };
       const layers = config.layers.map((layer, index) =>
-        draftLayer(config, layer, under(weights, `model.layers.${index}.`), frequenciesOf(layer.type)),
+        draftLayer(
+          config,
+          layer,
+          under(weights, quantizations, `model.layers.${index}.`),
+          frequenciesOf(layer.type),
+        ),
       );
       return new Gemma4Assistant(head, {
         layers,
-        preProjection: all("pre_projection.weight"),
-        postProjection: all("post_projection.weight"),
-        norm: all("model.norm.weight"),
+        preProjection: all.matrix("pre_projection"),
+        postProjection: all.matrix("post_projection"),
+        norm: all.tensor("model.norm.weight"),
         eps: config.rmsNormEps,
         dtype,
         owned: [...weights.values(), ...frequencies.values()],
@@ -115,10 +124,10 @@ export class Gemma4Assistant implements Drafter {
   step({ embedding, hidden, sharedKv, position }: DraftStepInput): DraftStepOutput {
     const { layers, preProjection, postProjection, norm, eps } = this.parts;
     const input = ops.concatenate([this.#own(embedding), this.#own(hidden)], -1); // (1, 1, 2 · H_target)
-    let h = ops.linear(input, preProjection);
+    let h = multiplied(input, preProjection);
     for (const layer of layers) h = layer(h, { sharedKv, position });
     h = ops.rmsNorm(h, norm, eps);
-    return { h, hidden: ops.linear(h, postProjection) };
+    return { h, hidden: multiplied(h, postProjection) };
   }
 
   propose({ bonus, hidden, sharedKv, position, steps, embed, pick }: DraftContext): Proposal {
@@ -166,4 +175,13 @@ export class Gemma4Assistant implements Drafter {
       ...(sliding ? { sliding_attention: pair(sliding) } : {}),
     };
   }
+}
+
+/** Centroids are never packed by whoever follows the reference; where they are, they become floats once. */
+async function unpacked(matrix: Matrix, dtype: FloatDtype): Promise<MlxArray> {
+  if (!isPacked(matrix)) return matrix;
+  const made = scope(() => ops.dequantize(matrix, dtype));
+  await evaluate([[made]]);
+  for (const array of arraysOf(matrix)) array.dispose();
+  return made;
 }

@@ -1,5 +1,6 @@
 import type { AssistantConfig, AssistantLayerConfig } from "../checkpoint/types.js";
 import type { MlxArray } from "../mlx/array.js";
+import { multiplied } from "../mlx/matrix.js";
 import * as ops from "../mlx/ops.js";
 import type { SharedKv } from "../target/target.js";
 import type { WeightReader } from "./weights.js";
@@ -31,12 +32,12 @@ export function draftLayer(
   const { numHeads, rmsNormEps: eps } = config;
   const { type, headDim } = layer;
   const norm = (name: string) => {
-    const weight = weights(`${name}.weight`);
+    const weight = weights.tensor(`${name}.weight`);
     return (x: MlxArray) => ops.rmsNorm(x, weight, eps);
   };
   const projection = (name: string) => {
-    const weight = weights(`${name}.weight`);
-    return (x: MlxArray) => ops.linear(x, weight);
+    const matrix = weights.matrix(name);
+    return (x: MlxArray) => multiplied(x, matrix);
   };
   const inputNorm = norm("input_layernorm");
   const queries = projection("self_attn.q_proj");
@@ -48,7 +49,7 @@ export function draftLayer(
   const up = projection("mlp.up_proj");
   const down = projection("mlp.down_proj");
   const postFeedforwardNorm = norm("post_feedforward_layernorm");
-  const scalar = weights("layer_scalar");
+  const scalar = weights.tensor("layer_scalar");
 
   const attention = (x: MlxArray, { sharedKv, position }: LayerContext): MlxArray => {
     const shared = sharedKv[type];

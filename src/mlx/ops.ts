@@ -1,6 +1,6 @@
 import { addon } from "./addon.js";
 import { guarded, type MlxArray, track } from "./array.js";
-import type { Dtype, NativeOps } from "./native.js";
+import type { Dtype, NativeOps, NativeQuantization } from "./native.js";
 
 // Each function builds one node of the graph, as `NativeOps` says, and hands it to the scope that is open.
 
@@ -95,6 +95,30 @@ export const argpartition = (a: MlxArray, kth: number, axis: number): MlxArray =
 
 /** `x · weightᵀ`: x (…, I), weight (O, I) → (…, O). On CPU each row's bits depend on that row alone. */
 export const linear = (x: MlxArray, weight: MlxArray): MlxArray => build((ops) => ops.linear(x, weight));
+
+/** A packed weight's arrays, as `NativeOps.quantizedLinear` describes them. */
+export interface PackedWeight extends NativeQuantization {
+  /** uint32 (…, O, I · bits / 32). */
+  readonly weight: MlxArray;
+  /** (…, O, I / groupSize). */
+  readonly scales: MlxArray;
+  /** Like `scales`, in affine mode only. */
+  readonly biases: MlxArray | null;
+}
+
+/** `x · dequantized(weight)ᵀ`: x (…, I) → (…, O). On CPU each row's bits depend on that row alone. */
+export const quantizedLinear = (x: MlxArray, packed: PackedWeight): MlxArray =>
+  build((ops) => {
+    const { weight, scales, biases, groupSize, bits, mode } = packed;
+    return ops.quantizedLinear(x, weight, scales, biases, groupSize, bits, mode);
+  });
+
+/** The values of a packed weight in `dtype`, leading axes kept. */
+export const dequantize = (packed: PackedWeight, dtype: Dtype): MlxArray =>
+  build((ops) => {
+    const { weight, scales, biases, groupSize, bits, mode } = packed;
+    return ops.dequantize(weight, scales, biases, groupSize, bits, mode, dtype);
+  });
 
 /** RMSNorm in float32 over the last axis, times `weight` (or nothing), cast back to x's dtype. */
 export const rmsNorm = (x: MlxArray, weight: MlxArray | null, eps: number): MlxArray =>

@@ -2,6 +2,7 @@ import type { FloatDtype, TargetCheckpoint, TargetConfig } from "../checkpoint/t
 import { MlxGemmaError, throwIfAborted } from "../errors.js";
 import { addon } from "../mlx/addon.js";
 import { evaluate, fromInt32, guarded, type MlxArray, track } from "../mlx/array.js";
+import { castOf } from "../mlx/cast.js";
 import { loadWeights } from "../mlx/load-weights.js";
 import type { NativeForward, NativeSession, NativeTarget, OutputRows } from "../mlx/native.js";
 import type { PrefillOptions, SharedKv, StepOutput, Target, TargetSession } from "./target.js";
@@ -10,7 +11,7 @@ import type { PrefillOptions, SharedKv, StepOutput, Target, TargetSession } from
 const CHUNK_SIZE = 512;
 
 export interface LoadTargetOptions {
-  /** What to cast the weights to. Default: the checkpoint's own dtype. */
+  /** What to cast the weights to; packed values stay as they are. Default: the checkpoint's own dtype. */
   readonly dtype?: FloatDtype;
   /** Ends the loading with an `aborted` error. */
   readonly signal?: AbortSignal;
@@ -39,7 +40,11 @@ export class Gemma4Target implements Target {
   static async load(checkpoint: TargetCheckpoint, options: LoadTargetOptions = {}): Promise<Gemma4Target> {
     const { config, weights } = checkpoint;
     const dtype = options.dtype ?? weights.dtype;
-    const arrays = await loadWeights(weights.tensors, () => dtype, options.signal);
+    const arrays = await loadWeights(
+      weights.tensors,
+      (_, source) => castOf(source.dtype, dtype),
+      options.signal,
+    );
     try {
       const native = guarded(() => addon().createTarget(config, Object.fromEntries(arrays)));
       return new Gemma4Target(native, config);

@@ -54,7 +54,8 @@ describe.each(PAIRS)("the assistant of %s", (name) => {
     tokens.dispose();
     const after = addon().counters();
     expect([after.evaluations - before.evaluations, after.readbacks - before.readbacks]).toEqual([1, 1]);
-    expect(after.liveArrays).toBe(before.liveArrays);
+    // Fewer where garbage of earlier tests was collected in between.
+    expect(after.liveArrays).toBeLessThanOrEqual(before.liveArrays);
   });
 
   it(`builds at most ${MOST_NODES} nodes a step`, () => {
