@@ -1,14 +1,17 @@
 // The module: NativeModule of src/mlx/native.ts.
 #include <napi.h>
 
+#include <cstring>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 #include "array.h"
 #include "environment.h"
 #include "evaluate.h"
 #include "guard.h"
 #include "kernels/kernels.h"
+#include "mlx/allocator.h"
 #include "mlx/device.h"
 #include "mlx/io.h"
 #include "mlx/memory.h"
@@ -92,6 +95,25 @@ Napi::Value FromFloat32(const Napi::CallbackInfo& info) {
   return From<float, Napi::Float32Array>(info, mx::float32, napi_float32_array, "fromFloat32");
 }
 
+/** An array of any dtype from its bytes, row-major, copied. */
+Napi::Value FromBytes(const Napi::CallbackInfo& info) {
+  return Guarded(info.Env(), [&] {
+    if (!info[0].IsTypedArray() || info[0].As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {
+      throw std::invalid_argument("fromBytes: expected a Uint8Array");
+    }
+    const auto bytes = info[0].As<Napi::Uint8Array>();
+    const mx::Shape shape = ParseShape(info[1]);
+    const mx::Dtype dtype = ParseDtype(info[2]);
+    size_t size = mx::size_of(dtype);
+    for (int extent : shape) size *= static_cast<size_t>(extent);
+    if (size != bytes.ByteLength()) throw std::invalid_argument("fromBytes: shape and length differ");
+    mx::allocator::Data data = mx::allocator::malloc(size);
+    mx::allocator::Buffer buffer = data.buffer();
+    if (size > 0) std::memcpy(buffer.raw_ptr(), bytes.Data(), size);
+    return WrapArray(info.Env(), mx::array(std::move(data), shape, dtype));
+  });
+}
+
 Napi::Value LoadSafetensors(const Napi::CallbackInfo& info) {
   return Guarded(info.Env(), [&] {
     if (!info[0].IsString() || !info[1].IsArray())
@@ -129,6 +151,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
     exports.Set("clearCache", Napi::Function::New<ClearCache>(env, "clearCache"));
     exports.Set("fromInt32", Napi::Function::New<FromInt32>(env, "fromInt32"));
     exports.Set("fromFloat32", Napi::Function::New<FromFloat32>(env, "fromFloat32"));
+    exports.Set("fromBytes", Napi::Function::New<FromBytes>(env, "fromBytes"));
     exports.Set("loadSafetensors", Napi::Function::New<LoadSafetensors>(env, "loadSafetensors"));
     return exports;
   });

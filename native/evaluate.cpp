@@ -122,12 +122,37 @@ Napi::Value ReadFloat32(const Napi::CallbackInfo& info) {
   return Read<float, Napi::Float32Array>(info, mx::float32, "readFloat32");
 }
 
+/** The bytes of an evaluated array of any dtype, row-major. */
+Napi::Value ReadBytes(const Napi::CallbackInfo& info) {
+  return Guarded(info.Env(), [&] {
+    const mx::array& array = UnwrapArray(info[0]);
+    if (!array.is_available()) throw std::logic_error("readBytes: the array is not evaluated");
+    Napi::Uint8Array result = Napi::Uint8Array::New(info.Env(), array.nbytes());
+    switch (array.itemsize()) {
+      case 1:
+        CopyOut(array, result.Data());
+        break;
+      case 2:
+        CopyOut(array, reinterpret_cast<uint16_t*>(result.Data()));
+        break;
+      case 4:
+        CopyOut(array, reinterpret_cast<uint32_t*>(result.Data()));
+        break;
+      default:
+        CopyOut(array, reinterpret_cast<uint64_t*>(result.Data()));
+    }
+    ++Environment::Of(info.Env()).readbacks;
+    return result;
+  });
+}
+
 }  // namespace
 
 void RegisterEvaluate(Napi::Env env, Napi::Object exports) {
   exports.Set("evaluate", Napi::Function::New<Evaluate>(env, "evaluate"));
   exports.Set("readInt32", Napi::Function::New<ReadInt32>(env, "readInt32"));
   exports.Set("readFloat32", Napi::Function::New<ReadFloat32>(env, "readFloat32"));
+  exports.Set("readBytes", Napi::Function::New<ReadBytes>(env, "readBytes"));
 }
 
 }  // namespace mlx_gemma

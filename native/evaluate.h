@@ -5,7 +5,7 @@
 
 namespace mlx_gemma {
 
-/** Adds `evaluate`, `readInt32` and `readFloat32` to the module. */
+/** Adds `evaluate`, `readInt32`, `readFloat32` and `readBytes` to the module. */
 void RegisterEvaluate(Napi::Env env, Napi::Object exports);
 
 }  // namespace mlx_gemma

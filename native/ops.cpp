@@ -188,6 +188,17 @@ void DefineKernels(Napi::Object ops) {
                                                                                             "geluMultiply");
 }
 
+/** `weight` packed by MLX: [weight, scales], in affine mode [weight, scales, biases]. */
+Napi::Value Quantize(const Napi::CallbackInfo& info) {
+  return Guarded(info.Env(), [&] {
+    const Arguments a(info);
+    const std::vector<mx::array> parts = mx::quantize(a.array(0), a.integer(1), a.integer(2), a.text(3));
+    Napi::Array result = Napi::Array::New(info.Env(), parts.size());
+    for (uint32_t i = 0; i < parts.size(); ++i) result.Set(i, WrapArray(info.Env(), parts[i]));
+    return result;
+  });
+}
+
 }  // namespace
 
 void RegisterOps(Napi::Env env, Napi::Object exports) {
@@ -198,6 +209,7 @@ void RegisterOps(Napi::Env env, Napi::Object exports) {
   DefineReductions(ops);
   DefineKernels(ops);
   DefineQuantized(ops);
+  ops.Set("quantize", Napi::Function::New<Quantize>(env, "quantize"));
   exports.Set("ops", ops);
 }
 

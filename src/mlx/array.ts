@@ -1,6 +1,6 @@
 import { MlxGemmaError } from "../errors.js";
 import { addon } from "./addon.js";
-import type { NativeArray } from "./native.js";
+import type { Dtype, NativeArray } from "./native.js";
 
 /** A lazy MLX array. */
 export type MlxArray = NativeArray;
@@ -73,6 +73,16 @@ export function fromInt32(values: Int32Array, shape: readonly number[]): MlxArra
 /** float32 values of `shape`. */
 export function fromFloat32(values: Float32Array, shape: readonly number[]): MlxArray {
   return track(guarded(() => addon().fromFloat32(values, shape)));
+}
+
+/** An array of `shape` from the bytes of its values, row-major. */
+export function fromBytes(data: Uint8Array, shape: readonly number[], dtype: Dtype): MlxArray {
+  return track(guarded(() => addon().fromBytes(data, shape, dtype)));
+}
+
+/** Bytes of an evaluated array, row-major. Counted as a readback. */
+export function readBytes(array: MlxArray): Uint8Array {
+  return guarded(() => addon().readBytes(array));
 }
 
 /** Values of an evaluated int32 array. Counted as a readback. */

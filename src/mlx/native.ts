@@ -229,6 +229,8 @@ export interface NativeModule {
   readonly ops: NativeOps;
   fromInt32(data: Int32Array, shape: readonly number[]): NativeArray;
   fromFloat32(data: Float32Array, shape: readonly number[]): NativeArray;
+  /** An array of any dtype from its bytes, row-major, copied. */
+  fromBytes(data: Uint8Array, shape: readonly number[], dtype: Dtype): NativeArray;
   /** Values of an evaluated array of exactly that dtype, copied. Throws when it was not evaluated. */
   readInt32(a: NativeArray): Int32Array;
   readFloat32(a: NativeArray): Float32Array;

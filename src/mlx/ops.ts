@@ -153,3 +153,7 @@ export const randomUniform = (shape: readonly number[], key: readonly [number, n
 /** int32 draws over the last axis of `logits` (log probabilities, -inf allowed), by Gumbel-max with `key`. */
 export const randomCategorical = (logits: MlxArray, key: readonly [number, number]): MlxArray =>
   build((ops) => ops.randomCategorical(logits, key));
+
+/** Packs (…, I) in groups along the last axis: `[weight, scales]`, and `biases` third in affine mode. */
+export const quantize = (weight: MlxArray, { groupSize, bits, mode }: NativeQuantization): MlxArray[] =>
+  guarded(() => addon().ops.quantize(weight, groupSize, bits, mode)).map(track);
