@@ -3,6 +3,7 @@ import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { MlxGemmaError } from "../../errors.js";
 import { errorCode, printable } from "./errors.js";
+import { proxyFor } from "./proxy.js";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -23,7 +24,27 @@ export interface HubEnvironment {
   readonly symlinks: boolean;
   /** Seconds without an answer, or without a byte, after which a connection counts as dead. HF_HUB_DOWNLOAD_TIMEOUT. */
   readonly timeout: number;
+  /** The user's token, read when it is needed, so that nothing that prints this prints it. See {@link hubToken}. */
+  readonly token: () => string | undefined;
+  /** See {@link proxyFor}. */
+  readonly proxy: (url: URL) => URL | undefined;
+  /** How long is waited for what; no variable sets it. */
+  readonly patience: Patience;
 }
+
+/** In seconds. */
+export interface Patience {
+  /** Before the second try; doubled for each further one. */
+  readonly retry: number;
+  /** The longest wait that a server may ask for. */
+  readonly longest: number;
+  /** Between two signs of life of a lock's owner. */
+  readonly beat: number;
+  /** A lock whose owner gives none for so long is taken over. */
+  readonly stale: number;
+}
+
+const PATIENCE: Patience = { retry: 1, longest: 300, beat: 2, stale: 30 };
 
 /** Reads the environment. @throws MlxGemmaError `usage` for a value that can't be one. */
 export function hubEnvironment(env: Environment = process.env): HubEnvironment {
@@ -33,6 +54,9 @@ export function hubEnvironment(env: Environment = process.env): HubEnvironment {
     offline: isOffline(env),
     symlinks: !isTrue(env.HF_HUB_DISABLE_SYMLINKS),
     timeout: seconds(env, "HF_HUB_DOWNLOAD_TIMEOUT", 30),
+    token: () => hubToken(env),
+    proxy: (url) => proxyFor(url, env),
+    patience: PATIENCE,
   };
 }
 
@@ -52,7 +76,7 @@ export function isOffline(env: Environment = process.env): boolean {
  *
  * @throws MlxGemmaError `hub` for something that can't be a token; it is not printed
  */
-export function hubToken(env: Environment = process.env): string | undefined {
+export function hubToken(env: Environment): string | undefined {
   if (isTrue(env.HF_HUB_DISABLE_IMPLICIT_TOKEN)) return undefined;
   const given = env.HF_TOKEN || env.HUGGING_FACE_HUB_TOKEN;
   if (given?.trim()) return checkToken(given.trim(), "HF_TOKEN");

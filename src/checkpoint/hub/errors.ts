@@ -40,5 +40,12 @@ export function diskError(error: unknown, path: string): unknown {
       options,
     );
   }
+  if (/^E[A-Z0-9]+$/.test(code)) {
+    return new MlxGemmaError(
+      "disk",
+      `${path}: expected a folder to write into, found that it can't be (${code}); check the disk, or set HF_HOME to another folder`,
+      options,
+    );
+  }
   return error;
 }

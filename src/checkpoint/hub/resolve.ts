@@ -1,10 +1,13 @@
 import { MlxGemmaError } from "../../errors.js";
 import { lookUp } from "./cached.js";
+import { HubClient } from "./client.js";
 import { type HubEnvironment, hubEnvironment } from "./environment.js";
 import { hubError } from "./errors.js";
-import { type RepoFolder, repoFolder } from "./layout.js";
+import { fetchSnapshot } from "./fetch-snapshot.js";
+import { type RepoFolder, repoFolder, snapshotFolder } from "./layout.js";
 import type { HubProgress } from "./progress.js";
 import { COMMIT, checkRevision, describeRepo, parseRepoId } from "./repo-id.js";
+import { throwIfDownloadAborted } from "./waiting.js";
 
 export interface ResolveOptions {
   /** Branch, tag or commit; default: the one in the id (`org/name@revision`), else `main`. */
@@ -13,6 +16,8 @@ export interface ResolveOptions {
   readonly offline?: boolean | undefined;
   /** Ask the hub where the revision stands now, even if the cache has it whole. */
   readonly refresh?: boolean | undefined;
+  /** Hash what the cache has, and fetch anew what is broken; implies `refresh`. */
+  readonly verify?: boolean | undefined;
   /** Names of the only files wanted; those that the repository has not are passed over. Default: all needed ones. */
   readonly files?: readonly string[] | undefined;
   /** Told from the plan to the last byte. */
@@ -55,12 +60,24 @@ export async function resolveRepo(text: string, options: ResolveOptions = {}): P
   if (
     commit !== undefined &&
     found.missing.length === 0 &&
-    (offline || !options.refresh || COMMIT.test(revision))
+    (offline || !(options.verify || (options.refresh && !COMMIT.test(revision))))
   ) {
     return { id: ref.id, revision, commit, folder: found.folder, downloaded: 0 };
   }
   if (offline) throw notCached(repo, revision, found.commit, found.missing, options.offline === true);
-  throw hubError(ref.id, "downloading comes with the next commit");
+  throwIfDownloadAborted(options.signal);
+  const onProgress = options.onProgress ?? (() => {});
+  const client = new HubClient(environment, options.signal, (reason, { file }) =>
+    onProgress({ type: "waiting", reason, ...(file === undefined ? {} : { name: file }) }),
+  );
+  try {
+    const { files, signal, verify = false } = options;
+    const fetched = await fetchSnapshot({ client, repo, revision, files, verify, signal, onProgress });
+    const folder = snapshotFolder(repo, fetched.commit);
+    return { id: ref.id, revision, folder, ...fetched };
+  } finally {
+    await client.close();
+  }
 }
 
 function notCached(

@@ -1,0 +1,176 @@
+import { randomUUID } from "node:crypto";
+import { readFileSync, readlinkSync } from "node:fs";
+import { mkdir, open, readFile, stat, unlink, utimes } from "node:fs/promises";
+import { hostname } from "node:os";
+import { dirname } from "node:path";
+import type { Patience } from "./environment.js";
+import { errorCode } from "./errors.js";
+import { pause } from "./waiting.js";
+
+/** A file that says who downloads a blob. */
+export interface BlobLock {
+  /** Taken from an owner that showed no sign of life, but may wake up and write again. */
+  readonly takenOver: boolean;
+  /** Whether the lock is still ours: one that slept for long may have lost it. */
+  held(): Promise<boolean>;
+  release(): Promise<void>;
+}
+
+export interface LockOptions {
+  readonly patience: Patience;
+  readonly signal: AbortSignal | undefined;
+  /** Looked at while waiting: what another process does may make the lock needless. */
+  readonly isDone: () => Promise<boolean>;
+  /** Told once, with who has it. */
+  readonly onWait: (owner: string) => void;
+}
+
+interface Owner {
+  readonly pid: number;
+  readonly machine: string;
+  readonly id: string;
+}
+
+/** Seconds between two looks at a lock that another has. */
+const LOOK = 0.2;
+/** A lock on the breaking of locks is held for a moment; older than this, its owner died. */
+const BREAKING_MS = 10_000;
+
+/**
+ * Takes a lock, or waits for it. An owner on this machine that is dead loses it at once; any other one when its file
+ * has shown no sign of life for `patience.stale` seconds of our own clock (clocks of two machines may differ).
+ *
+ * @returns undefined when `isDone` says that there is nothing left to do
+ */
+export async function takeLock(path: string, options: LockOptions): Promise<BlobLock | undefined> {
+  const { patience, signal, isDone, onWait } = options;
+  await mkdir(dirname(path), { recursive: true });
+  const own: Owner = { pid: process.pid, machine: machine(), id: randomUUID() };
+  let takenOver = false;
+  let seen = "";
+  let since = 0;
+  let told = false;
+  while (!(await isDone())) {
+    if (await create(path, JSON.stringify(own))) return heldLock(path, own, takenOver, patience);
+    const found = await look(path);
+    if (!found) continue;
+    const { text, sign } = found;
+    if (sign !== seen) {
+      seen = sign;
+      since = performance.now();
+    }
+    const owner = parseOwner(text);
+    const dead = owner !== undefined && owner.machine === own.machine && !isAlive(owner.pid);
+    if (dead || performance.now() - since > patience.stale * 1000) {
+      if (await breakLock(path, text)) takenOver ||= !dead;
+      continue;
+    }
+    if (!told)
+      onWait(
+        owner
+          ? `process ${owner.pid}${owner.machine === own.machine ? "" : " elsewhere"}`
+          : "another process",
+      );
+    told = true;
+    await pause(LOOK, signal);
+  }
+  return undefined;
+}
+
+function heldLock(path: string, own: Owner, takenOver: boolean, { beat }: Patience): BlobLock {
+  const held = async () => parseOwner((await look(path))?.text ?? "")?.id === own.id;
+  const timer = setInterval(() => {
+    const now = new Date();
+    // What can't be touched shows no sign of life: others may take it over, and `held` will tell.
+    held()
+      .then((ours) => (ours ? utimes(path, now, now) : undefined))
+      .catch(() => {});
+  }, beat * 1000);
+  timer.unref();
+  return {
+    takenOver,
+    held,
+    async release() {
+      clearInterval(timer);
+      if (await held()) await unlink(path).catch(() => {});
+    },
+  };
+}
+
+/** Creates a file with a text, unless there is one. */
+async function create(path: string, text: string): Promise<boolean> {
+  try {
+    const file = await open(path, "wx", 0o664);
+    try {
+      await file.writeFile(text);
+    } finally {
+      await file.close();
+    }
+    return true;
+  } catch (error) {
+    if (errorCode(error) === "EEXIST") return false;
+    throw error;
+  }
+}
+
+/** A lock's text, and what changes with each sign of life. */
+async function look(path: string): Promise<{ readonly text: string; readonly sign: string } | undefined> {
+  try {
+    const text = await readFile(path, "utf8");
+    return { text, sign: `${text} ${(await stat(path)).mtimeMs}` };
+  } catch (error) {
+    if (errorCode(error) === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+/** Removes a lock whose text is still the one that was judged. One process at a time, or two would both take it. */
+async function breakLock(path: string, text: string): Promise<boolean> {
+  const guard = `${path}.breaking`;
+  if (!(await create(guard, ""))) {
+    const stats = await stat(guard).catch(() => undefined);
+    if (stats && Date.now() - stats.mtimeMs > BREAKING_MS) await unlink(guard).catch(() => {});
+    await pause(LOOK / 4, undefined);
+    return false;
+  }
+  try {
+    if ((await look(path))?.text !== text) return false;
+    await unlink(path);
+    return true;
+  } finally {
+    await unlink(guard).catch(() => {});
+  }
+}
+
+function parseOwner(text: string): Owner | undefined {
+  try {
+    const { pid, machine: name, id } = JSON.parse(text);
+    const fits = Number.isInteger(pid) && pid > 0 && typeof name === "string" && typeof id === "string";
+    return fits ? { pid, machine: name, id } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return errorCode(error) !== "ESRCH";
+  }
+}
+
+/** Where process ids have one meaning: on Linux a boot and a namespace (containers), elsewhere the host's name. */
+function machine(): string {
+  const parts = [hostname()];
+  try {
+    parts.push(
+      readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim(),
+      readlinkSync("/proc/self/ns/pid"),
+    );
+  } catch {
+    // Not Linux: the name is all there is.
+  }
+  return parts.join(" ");
+}
