@@ -1,7 +1,8 @@
-import { MlxGemmaError } from "../errors.js";
 import type { LayerType, NativeLayerConfig } from "../mlx/native.js";
 import { checkpointError, describe, isObject } from "./json.js";
 import { kvSources, type LayerShape, layerShapes } from "./layers.js";
+import { assistantType, isUnifiedText, targetType } from "./model-type.js";
+import { refuseUnsupported } from "./refusals.js";
 import { inverseFrequencies, ropeParameters } from "./rope.js";
 import {
   assistantConfig,
@@ -16,8 +17,18 @@ import {
 } from "./schema.js";
 import type { AssistantConfig, FloatDtype, RopeParameters, TargetConfig } from "./types.js";
 
-/** The reference's default of a target; an assistant's is 0. */
-const PER_LAYER_INPUT = 256;
+/** The reference's defaults that differ between the families. */
+interface Defaults {
+  /** hidden_size_per_layer_input, of targets; an assistant's is 0. */
+  readonly perLayerInput: number;
+  readonly slidingWindow: number;
+  readonly maxPositionEmbeddings: number;
+}
+
+const DEFAULTS: Defaults = { perLayerInput: 256, slidingWindow: 512, maxPositionEmbeddings: 131_072 };
+const UNIFIED: Defaults = { perLayerInput: 0, slidingWindow: 1024, maxPositionEmbeddings: 262_144 };
+/** The reference's defaults of backbone_hidden_size. */
+const BACKBONE = { gemma4_assistant: 1536, gemma4_unified_assistant: 3840 } as const;
 
 /** The files of a folder that a config comes from, parsed. */
 export interface ConfigFiles {
@@ -40,12 +51,11 @@ export function resolveTarget(files: ConfigFiles): TargetConfig {
   const root: Place = { file: files.file, path: "" };
   const config = objectOf(files.config, root);
   const modelType = targetType(config, root);
-  refuseQuantized(config, root);
+  const textOnly = modelType === "gemma4_text" || modelType === "gemma4_unified_text";
   const outer = parse(outerConfig, config, root);
-  const place = modelType === "gemma4" ? { ...root, path: "text_config" } : root;
-  const text = parseText(modelType === "gemma4" ? config.text_config : config, place);
-  refuseUnsupported(text, place);
-  if (!(modelType === "gemma4" ? outer : text).tie_word_embeddings) {
+  const place = textOnly ? root : { ...root, path: "text_config" };
+  const { text, defaults } = parseText(textOnly ? config : config.text_config, modelType, place);
+  if (!(textOnly ? text : outer).tie_word_embeddings) {
     throw unsupported(
       at(root, "tie_word_embeddings"),
       "the model has a head of its own (tie_word_embeddings is false)",
@@ -57,7 +67,7 @@ export function resolveTarget(files: ConfigFiles): TargetConfig {
     text.num_kv_shared_layers,
     place,
   );
-  const perLayerInput = text.hidden_size_per_layer_input ?? PER_LAYER_INPUT;
+  const perLayerInput = text.hidden_size_per_layer_input ?? defaults.perLayerInput;
   checkPerLayerVocabulary(text, perLayerInput, place);
   return {
     modelType,
@@ -67,15 +77,17 @@ export function resolveTarget(files: ConfigFiles): TargetConfig {
     hiddenSizePerLayerInput: perLayerInput,
     vocabSizePerLayerInput: perLayerInput > 0 ? text.vocab_size_per_layer_input : 0,
     rmsNormEps: text.rms_norm_eps,
-    slidingWindow: text.sliding_window,
+    slidingWindow: text.sliding_window ?? defaults.slidingWindow,
     finalLogitSoftcapping: text.final_logit_softcapping ?? 0,
     layers: shapes.map((shape, index) => targetLayer(text, shape, index, sources[index] ?? index)),
+    ...experts(text, place),
     ...ropeOf(text, shapes, place),
     eosTokenIds: eosTokenIds(outer.eos_token_id, text.eos_token_id, files),
     bosTokenId: text.bos_token_id,
-    maxPositionEmbeddings: text.max_position_embeddings,
+    maxPositionEmbeddings: text.max_position_embeddings ?? defaults.maxPositionEmbeddings,
     declaredDtype: declaredDtype(outer) ?? declaredDtype(text),
     tieWordEmbeddings: true,
+    mediaTokenIds: textOnly ? {} : mediaTokenIds(outer),
   };
 }
 
@@ -88,11 +100,9 @@ export function resolveAssistant(files: ConfigFiles): AssistantConfig {
   const root: Place = { file: files.file, path: "" };
   const config = objectOf(files.config, root);
   const modelType = assistantType(config, root);
-  refuseQuantized(config, root);
   const outer = parse(assistantConfig, config, root);
   const place = { ...root, path: "text_config" };
-  const text = parseText(config.text_config, place);
-  refuseUnsupported(text, place);
+  const { text, defaults } = parseText(config.text_config, modelType, place);
   if (!outer.tie_word_embeddings) {
     throw unsupported(
       at(root, "tie_word_embeddings"),
@@ -103,12 +113,12 @@ export function resolveAssistant(files: ConfigFiles): AssistantConfig {
   const shapes = layerShapes(text, place);
   return {
     modelType,
-    backboneHiddenSize: outer.backbone_hidden_size,
+    backboneHiddenSize: outer.backbone_hidden_size ?? BACKBONE[modelType],
     hiddenSize: text.hidden_size,
     vocabSize: text.vocab_size,
     numHeads: text.num_attention_heads,
     rmsNormEps: text.rms_norm_eps,
-    slidingWindow: text.sliding_window,
+    slidingWindow: text.sliding_window ?? defaults.slidingWindow,
     layers: shapes.map((shape) => ({ ...shape, intermediateSize: text.intermediate_size })),
     ...ropeOf(text, shapes, place),
     ...centroidHead(outer, text, root),
@@ -124,87 +134,41 @@ function objectOf(value: unknown, place: Place): Readonly<Record<string, unknown
   );
 }
 
-function targetType(config: Readonly<Record<string, unknown>>, root: Place): TargetConfig["modelType"] {
-  const type = config.model_type;
-  const where = at(root, "model_type");
-  if (type === "gemma4" || type === "gemma4_text") return type;
-  if (type === "gemma4_assistant" || type === "gemma4_unified_assistant") {
-    throw new MlxGemmaError(
-      "usage",
-      `${where}: expected a Gemma 4 target, found an assistant (${describe(type)}); give the target's folder as the model, and this one as its drafter`,
-    );
-  }
-  throw foreignType(type, where, '"gemma4" or "gemma4_text"');
-}
-
-function assistantType(config: Readonly<Record<string, unknown>>, root: Place): AssistantConfig["modelType"] {
-  const type = config.model_type;
-  const where = at(root, "model_type");
-  if (type === "gemma4_assistant") return type;
-  if (type === "gemma4" || type === "gemma4_text") {
-    throw new MlxGemmaError(
-      "usage",
-      `${where}: expected a Gemma 4 assistant, found a target (${describe(type)}); give the assistant's folder as the drafter`,
-    );
-  }
-  throw foreignType(type, where, '"gemma4_assistant"');
-}
-
-function foreignType(type: unknown, where: string, expected: string): MlxGemmaError {
-  if (typeof type === "string" && /^gemma4_unified(_text|_assistant)?$/.test(type)) {
-    return unsupported(where, `the checkpoint is of type ${describe(type)}`);
-  }
-  return checkpointError(
-    where,
-    `expected ${expected}, found ${describe(type)}; give the folder of a Gemma 4 checkpoint`,
-  );
-}
-
-function parseText(value: unknown, place: Place): TextConfig {
+function parseText(
+  value: unknown,
+  outerType: string,
+  place: Place,
+): { readonly text: TextConfig; readonly defaults: Defaults } {
   if (!isObject(value)) {
     throw checkpointError(
       at(place),
       `expected the text model's config, found ${describe(value)}; download the checkpoint again`,
     );
   }
-  if (value.model_type === "gemma4_unified_text") {
-    throw unsupported(at(place, "model_type"), `the checkpoint is of type ${describe(value.model_type)}`);
-  }
-  if (value.model_type !== undefined && value.model_type !== "gemma4_text") {
+  const defaults = isUnifiedText(value, outerType, place) ? UNIFIED : DEFAULTS;
+  refuseUnsupported(value, place);
+  return { text: parse(textConfig, value, place), defaults };
+}
+
+function experts(text: TextConfig, place: Place): Pick<TargetConfig, "experts"> {
+  if (!text.enable_moe_block) return {};
+  const required = (key: "num_experts" | "top_k_experts" | "moe_intermediate_size"): number => {
+    const value = text[key];
+    if (typeof value === "number") return value;
     throw checkpointError(
-      at(place, "model_type"),
-      `expected "gemma4_text", found ${describe(value.model_type)}; give the folder of a Gemma 4 checkpoint`,
+      at(place, key),
+      `expected a whole number, since enable_moe_block is true, found ${describe(value)}; download config.json again`,
+    );
+  };
+  const count = required("num_experts");
+  const topK = required("top_k_experts");
+  if (topK > count) {
+    throw checkpointError(
+      at(place, "top_k_experts"),
+      `expected at most num_experts (${count}), found ${topK}; download config.json again`,
     );
   }
-  refuseQuantized(value, place);
-  return parse(textConfig, value, place);
-}
-
-function refuseQuantized(config: Readonly<Record<string, unknown>>, place: Place): void {
-  for (const key of ["quantization", "quantization_config"]) {
-    if (config[key] !== undefined && config[key] !== null)
-      throw unsupported(at(place, key), "the weights are quantized");
-  }
-}
-
-function refuseUnsupported(text: TextConfig, place: Place): void {
-  if (text.enable_moe_block)
-    throw unsupported(at(place, "enable_moe_block"), "the model has mixture-of-experts layers");
-  if (text.attention_bias) throw unsupported(at(place, "attention_bias"), "attention has biases");
-  if (text.hidden_activation !== "gelu_pytorch_tanh") {
-    throw unsupported(
-      at(place, "hidden_activation"),
-      `the activation is ${describe(text.hidden_activation)}`,
-    );
-  }
-  // "vision" concerns image tokens alone, and prompts here are text.
-  const bidirectional = text.use_bidirectional_attention ?? "vision";
-  if (bidirectional !== "vision") {
-    throw unsupported(
-      at(place, "use_bidirectional_attention"),
-      `attention is bidirectional (${describe(bidirectional)})`,
-    );
-  }
+  return { experts: { count, topK, intermediateSize: required("moe_intermediate_size") } };
 }
 
 function targetLayer(
@@ -240,6 +204,7 @@ function requireAssistantText(text: TextConfig, place: Place): void {
   const perLayerInput = text.hidden_size_per_layer_input ?? 0;
   if (perLayerInput !== 0) throw must("hidden_size_per_layer_input", "0", perLayerInput);
   if (text.use_double_wide_mlp) throw must("use_double_wide_mlp", "false", true);
+  if (text.enable_moe_block) throw must("enable_moe_block", "false", true);
   const shared = text.num_kv_shared_layers;
   if (shared !== 0 && shared !== text.num_hidden_layers) {
     throw must("num_kv_shared_layers", `0 or num_hidden_layers (${text.num_hidden_layers})`, shared);
@@ -296,6 +261,11 @@ function eosTokenIds(outer: TokenIds, text: TokenIds, files: ConfigFiles): numbe
   }
   const ids = new Set([outer, text, generation].flatMap((value) => value ?? []));
   return [...ids].sort((a, b) => a - b);
+}
+
+function mediaTokenIds(outer: Readonly<Record<string, unknown>>): TargetConfig["mediaTokenIds"] {
+  const kinds = { image: outer.image_token_id, audio: outer.audio_token_id, video: outer.video_token_id };
+  return Object.fromEntries(Object.entries(kinds).filter(([, id]) => Number.isInteger(id)));
 }
 
 function declaredDtype(config: {

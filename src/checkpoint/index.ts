@@ -2,8 +2,9 @@ import { join } from "node:path";
 import { type ConfigFiles, resolveAssistant, resolveTarget } from "./config.js";
 import { isFile, readJson } from "./json.js";
 import { locateFolder } from "./locate.js";
-import { readTensors } from "./shards.js";
-import type { AssistantCheckpoint, TargetCheckpoint } from "./types.js";
+import { packingRules } from "./packing-rules.js";
+import { openTensors } from "./shards.js";
+import type { AssistantCheckpoint, TargetCheckpoint, TargetConfig, WeightPlan } from "./types.js";
 import { planAssistant, planTarget } from "./weights.js";
 
 export { EMBEDDED_TARGET, findAssistant, locateFolder } from "./locate.js";
@@ -18,8 +19,11 @@ export type * from "./types.js";
  */
 export function openTarget(path?: string): TargetCheckpoint {
   const folder = locateFolder(path);
-  const config = resolveTarget(configFiles(folder));
-  return { folder, config, weights: planTarget(folder, config, readTensors(folder)) };
+  const files = configFiles(folder);
+  const config = resolveTarget(files);
+  const packing = packingRules(files, "target");
+  const weights = planTarget({ folder, config, tensors: openTensors(folder), packing });
+  return { folder, config: { ...config, ...packedModules(weights) }, weights };
 }
 
 /**
@@ -29,8 +33,15 @@ export function openTarget(path?: string): TargetCheckpoint {
  */
 export function openAssistant(path: string): AssistantCheckpoint {
   const folder = locateFolder(path);
-  const config = resolveAssistant(configFiles(folder));
-  return { folder, config, weights: planAssistant(folder, config, readTensors(folder)) };
+  const files = configFiles(folder);
+  const config = resolveAssistant(files);
+  const packing = packingRules(files, "assistant");
+  const weights = planAssistant({ folder, config, tensors: openTensors(folder), packing });
+  return { folder, config: { ...config, ...packedModules(weights) }, weights };
+}
+
+function packedModules({ quantization }: WeightPlan): Pick<TargetConfig, "quantization"> {
+  return Object.keys(quantization).length > 0 ? { quantization } : {};
 }
 
 function configFiles(folder: string): ConfigFiles {

@@ -9,6 +9,9 @@ export interface LayerShape {
   readonly numKvHeads: number;
 }
 
+/** Every layer type that Gemma 4 has. */
+export const LAYER_TYPES: readonly LayerType[] = ["sliding_attention", "full_attention"];
+
 /** Every sixth layer is full where the config names no types. */
 const PATTERN = 6;
 

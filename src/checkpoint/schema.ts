@@ -52,7 +52,10 @@ const layerOverrides = z.looseObject(
   { error: "an object" },
 );
 
-/** `gemma4_text`, with the reference's default for each absent key. */
+/**
+ * `gemma4_text` and `gemma4_unified_text`, with the reference's default for each absent key; where the two differ, the
+ * key stays absent here.
+ */
 export const textConfig = z.looseObject(
   {
     model_type: text.optional(),
@@ -66,8 +69,7 @@ export const textConfig = z.looseObject(
     global_head_dim: whole(2, 8192).default(512),
     num_global_key_value_heads: whole(1, 4096).nullish(),
     per_layer_config: z.record(z.string(), layerOverrides, { error: "an object by layer index" }).nullish(),
-    hidden_activation: text.default("gelu_pytorch_tanh"),
-    max_position_embeddings: whole(1, 2 ** 31 - 1).default(131_072),
+    max_position_embeddings: whole(1, 2 ** 31 - 1).optional(),
     rms_norm_eps: positive(1).default(1e-6),
     eos_token_id: tokenIds.nullable().default(1),
     bos_token_id: tokenId.nullable().default(2),
@@ -78,16 +80,17 @@ export const textConfig = z.looseObject(
         { error: "an object by layer type" },
       )
       .nullish(),
-    attention_bias: flag.default(false),
-    sliding_window: whole(1, 2 ** 31 - 1).default(512),
+    sliding_window: whole(1, 2 ** 31 - 1).optional(),
     layer_types: z.array(text, { error: "a list of layer types" }).nullish(),
     final_logit_softcapping: positive(1e6).nullish(),
-    use_bidirectional_attention: text.nullish(),
     vocab_size_per_layer_input: whole(0, 2 ** 24).default(262_144),
     hidden_size_per_layer_input: whole(0, MAX_WIDTH).optional(),
     attention_k_eq_v: flag.default(false),
     num_kv_shared_layers: whole(0, MAX_LAYERS).default(0),
     enable_moe_block: flag.default(false),
+    num_experts: whole(1, 4096).nullish(),
+    top_k_experts: whole(1, 4096).nullish(),
+    moe_intermediate_size: whole(1, MAX_WIDTH).nullish(),
     use_double_wide_mlp: flag.default(false),
     dtype: text.nullish(),
     torch_dtype: text.nullish(),
@@ -95,10 +98,10 @@ export const textConfig = z.looseObject(
   { error: "an object" },
 );
 
-/** A parsed `gemma4_text` config. */
+/** A parsed text config. */
 export type TextConfig = z.infer<typeof textConfig>;
 
-/** Keys of an outer config that matter here. */
+/** Keys of a target's outer config that matter here. */
 export const outerConfig = z.looseObject({
   eos_token_id: tokenIds.nullish(),
   tie_word_embeddings: flag.default(true),
@@ -106,9 +109,9 @@ export const outerConfig = z.looseObject({
   torch_dtype: text.nullish(),
 });
 
-/** `gemma4_assistant` without its text_config. */
+/** `gemma4_assistant` and `gemma4_unified_assistant` without their text_config. */
 export const assistantConfig = z.looseObject({
-  backbone_hidden_size: whole(1, MAX_WIDTH).default(1536),
+  backbone_hidden_size: whole(1, MAX_WIDTH).optional(),
   use_ordered_embeddings: flag.default(false),
   num_centroids: whole(1, 2 ** 24).default(2048),
   centroid_intermediate_top_k: whole(1, 2 ** 24).default(32),
@@ -130,10 +133,14 @@ export function at(place: Place, ...keys: readonly PropertyKey[]): string {
 }
 
 /** An error that a real checkpoint needs something that is not there yet. */
-export function unsupported(where: string, what: string): MlxGemmaError {
+export function unsupported(
+  where: string,
+  what: string,
+  todo = "use a Gemma 4 checkpoint without it",
+): MlxGemmaError {
   return new MlxGemmaError(
     "unsupported",
-    `${where}: ${what}, which this version of mlx-gemma cannot run yet; use a dense Gemma 4 checkpoint without it`,
+    `${where}: ${what}, which this version of mlx-gemma cannot run yet; ${todo}`,
   );
 }
 

@@ -7,13 +7,27 @@ const SINGLE = "model.safetensors";
 const INDEX = "model.safetensors.index.json";
 const MAX_SHARDS = 10_000;
 
+/** The tensors of a folder. */
+export interface TensorDirectory {
+  /** Names of all of them. */
+  keys(): Iterable<string>;
+  has(name: string): boolean;
+  /**
+   * A tensor, or undefined where there is none of that name.
+   *
+   * @throws MlxGemmaError `checkpoint` for a shard that is missing or broken, or does not hold what the index says.
+   */
+  get(name: string): TensorInfo | undefined;
+}
+
 /**
- * All tensors of a folder: of `model.safetensors`, or else of the shards that `model.safetensors.index.json` names.
- * Tensors of a shard that the index does not name are left out.
+ * The tensors of a folder: of `model.safetensors`, or else of the shards that `model.safetensors.index.json` names.
+ * Tensors of a shard that the index does not name are left out. A shard's header is read when a tensor of it is asked
+ * for: a shard with nothing but a vision tower may be missing.
  *
- * @throws MlxGemmaError `checkpoint` for missing or broken files, and for an index that does not tell the truth.
+ * @throws MlxGemmaError `checkpoint` for missing or broken files.
  */
-export function readTensors(folder: string): Map<string, TensorInfo> {
+export function openTensors(folder: string): TensorDirectory {
   const single = join(folder, SINGLE);
   if (isFile(single)) return readSafetensorsHeader(single);
   const index = join(folder, INDEX);
@@ -23,13 +37,26 @@ export function readTensors(folder: string): Map<string, TensorInfo> {
       `expected ${SINGLE} or ${INDEX}, found neither; download the checkpoint's weights`,
     );
   }
-  return readShards(folder, index);
+  return openShards(folder, index);
 }
 
-function readShards(folder: string, index: string): Map<string, TensorInfo> {
+/** All tensors of a folder, as {@link openTensors} finds them: every shard must be there. */
+export function readTensors(folder: string): Map<string, TensorInfo> {
+  const directory = openTensors(folder);
+  const tensors = new Map<string, TensorInfo>();
+  for (const name of directory.keys()) {
+    const info = directory.get(name);
+    if (info) tensors.set(name, info);
+  }
+  return tensors;
+}
+
+function openShards(folder: string, index: string): TensorDirectory {
   const files = shardOfTensor(index);
-  const shards = new Map<string, Map<string, TensorInfo>>();
-  for (const shard of new Set(files.values())) {
+  const headers = new Map<string, Map<string, TensorInfo>>();
+  const header = (shard: string): Map<string, TensorInfo> => {
+    const known = headers.get(shard);
+    if (known) return known;
     const file = join(folder, shard);
     if (!isFile(file)) {
       const count = [...files.values()].filter((name) => name === shard).length;
@@ -38,21 +65,26 @@ function readShards(folder: string, index: string): Map<string, TensorInfo> {
         `expected the shard ${quote(shard)} (${count} tensors) beside it, found nothing there; download it`,
       );
     }
-    shards.set(shard, readSafetensorsHeader(file));
-  }
-  const tensors = new Map<string, TensorInfo>();
-  for (const [name, shard] of files) {
-    const info = shards.get(shard)?.get(name);
-    if (!info) {
-      const elsewhere = [...shards].find(([, held]) => held.has(name))?.[0];
+    const read = readSafetensorsHeader(file);
+    headers.set(shard, read);
+    return read;
+  };
+  return {
+    keys: () => files.keys(),
+    has: (name) => files.has(name),
+    get(name) {
+      const shard = files.get(name);
+      if (shard === undefined) return undefined;
+      const info = header(shard).get(name);
+      if (info) return info;
+      const others = [...new Set(files.values())].filter((other) => isFile(join(folder, other)));
+      const elsewhere = others.find((other) => header(other).has(name));
       throw checkpointError(
         index,
         `expected tensor ${quote(name)} in ${quote(shard)}, found it ${elsewhere ? `in ${quote(elsewhere)}` : "nowhere"}; download the index and its shards again`,
       );
-    }
-    tensors.set(name, info);
-  }
-  return tensors;
+    },
+  };
 }
 
 function shardOfTensor(index: string): Map<string, string> {

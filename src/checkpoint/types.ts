@@ -15,8 +15,11 @@ export interface RopeParameters {
 
 /** A target's text model: what C++ needs, and what the loop and the tokenizer need beside it. */
 export interface TargetConfig extends NativeTargetConfig {
-  /** The outer `model_type`: `gemma4` (text part of a multimodal checkpoint) or `gemma4_text`. */
-  readonly modelType: "gemma4" | "gemma4_text";
+  /**
+   * The outer `model_type`: the text part of a multimodal checkpoint (`gemma4`, `gemma4_unified`), or a text model of
+   * its own.
+   */
+  readonly modelType: "gemma4" | "gemma4_text" | "gemma4_unified" | "gemma4_unified_text";
   /** Rows of `embed_tokens_per_layer`; 0 without per-layer inputs. */
   readonly vocabSizePerLayerInput: number;
   /** By layer type; `inverseFrequencies` come from it. */
@@ -25,13 +28,18 @@ export interface TargetConfig extends NativeTargetConfig {
   readonly eosTokenIds: readonly number[];
   /** The id that begins every text, or null where the config says there is none. Default 2. */
   readonly bosTokenId: number | null;
-  /** Positions that the model was made for. Default 131072. */
+  /** Positions that the model was made for. Default 131072, of unified models 262144. */
   readonly maxPositionEmbeddings: number;
   /** The config's `dtype` (or `torch_dtype`), null when absent. What is stored is `WeightPlan.dtype`. */
   readonly declaredDtype: FloatDtype | null;
   /** Always true here: the head is `embed_tokens`. */
   readonly tieWordEmbeddings: true;
+  /** Ids that stand for an image, sound or video in a prompt, by what they stand for, where the config names them. */
+  readonly mediaTokenIds: { readonly [kind in MediaKind]?: number };
 }
+
+/** What a prompt of a multimodal model can hold beside text. */
+export type MediaKind = "image" | "audio" | "video";
 
 /** One layer of an assistant: queries only, K/V come from the target's layer of the same type. */
 export interface AssistantLayerConfig {
@@ -50,10 +58,10 @@ export interface CentroidHeadConfig {
   readonly topK: number;
 }
 
-/** An MTP assistant (`gemma4_assistant`). */
+/** An MTP assistant. */
 export interface AssistantConfig {
-  readonly modelType: "gemma4_assistant";
-  /** hidden_size of the target that it was trained with. Default 1536. */
+  readonly modelType: "gemma4_assistant" | "gemma4_unified_assistant";
+  /** hidden_size of the target that it was trained with. Default 1536, of unified assistants 3840. */
   readonly backboneHiddenSize: number;
   readonly hiddenSize: number;
   readonly vocabSize: number;
@@ -112,6 +120,8 @@ export interface WeightSource {
   readonly name: string;
   readonly shape: readonly number[];
   readonly dtype: StoredDtype;
+  /** In the file. */
+  readonly bytes: number;
 }
 
 /**
@@ -122,19 +132,31 @@ export interface WeightSource {
  * `layers.N.…`, `norm.weight`. An assistant's are as in its file: `pre_projection.weight`, `post_projection.weight`,
  * `masked_embedding.centroids.weight`, `masked_embedding.token_ordering`, `model.embed_tokens.weight`,
  * `model.layers.N.…`, `model.norm.weight`.
+ *
+ * A packed module X has `X.weight` (uint32, (…, O, I · bits / 32)), `X.scales` (…, O, I / group size) and, in affine
+ * mode, `X.biases` of the same shape. Experts stand in the packaging of the checkpoint: stacked
+ * (`layers.N.experts.gate_up_proj` and `down_proj`) or split (`layers.N.experts.switch_glu.gate_proj.weight` …).
  */
 export interface WeightPlan {
   readonly tensors: ReadonlyMap<string, WeightSource>;
-  /** Of `embed_tokens`: the checkpoint's own dtype. Others may differ (float32 norms) and are cast to it. */
+  /**
+   * What the model computes in, and what its float tensors are cast to: the dtype of `embed_tokens`; where that is
+   * packed, of its scales; where those are integers (other modes than affine), of the final norm.
+   */
   readonly dtype: FloatDtype;
   /** Bytes of all planned tensors. */
   readonly bytes: number;
+  /** Packed modules by canonical name; empty: none. */
+  readonly quantization: Readonly<Record<string, NativeQuantization>>;
+  /** What a user should know of these weights, a line each. */
+  readonly warnings: readonly string[];
 }
 
 /** A checked target folder. */
 export interface TargetCheckpoint {
   /** Absolute path. */
   readonly folder: string;
+  /** With `quantization` where modules are packed. */
   readonly config: TargetConfig;
   readonly weights: WeightPlan;
 }
@@ -143,6 +165,7 @@ export interface TargetCheckpoint {
 export interface AssistantCheckpoint {
   /** Absolute path. */
   readonly folder: string;
+  /** With `quantization` where modules are packed. */
   readonly config: AssistantConfig;
   readonly weights: WeightPlan;
 }

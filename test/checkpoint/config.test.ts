@@ -207,6 +207,7 @@ describe("an assistant's config", () => {
   it.each<[string, Json, Json]>([
     ["hidden_size_per_layer_input", {}, { hidden_size_per_layer_input: 256 }],
     ["use_double_wide_mlp", {}, { use_double_wide_mlp: true }],
+    ["enable_moe_block", {}, { enable_moe_block: true }],
     ["num_kv_shared_layers", {}, { num_kv_shared_layers: 3 }],
     ["num_centroids", { use_ordered_embeddings: true, num_centroids: 1000 }, {}],
     ["centroid_intermediate_top_k", { use_ordered_embeddings: true, num_centroids: 16 }, {}],
@@ -221,35 +222,56 @@ describe("an assistant's config", () => {
   });
 });
 
-describe("what is not there yet", () => {
+describe("what is not there", () => {
   it.each<[string, Json]>([
-    ["enable_moe_block", { enable_moe_block: true }],
-    ["model_type", { model_type: "gemma4_unified" }],
-    ["model_type", { model_type: "gemma4_unified_text" }],
-    ["quantization", { quantization: { group_size: 64, bits: 4 } }],
-    ["quantization_config", { quantization_config: { quant_method: "awq" } }],
     ["attention_bias", { attention_bias: true }],
+    ["attn_logit_softcapping", { attn_logit_softcapping: 50 }],
+    ["query_pre_attn_scalar", { query_pre_attn_scalar: 256 }],
     ["use_bidirectional_attention", { use_bidirectional_attention: "all" }],
+    ["use_bidirectional_attention", { use_bidirectional_attention: true }],
     ["hidden_activation", { hidden_activation: "silu" }],
+    ["hidden_act", { hidden_act: "gelu" }],
+    ["rope_scaling", { rope_scaling: { type: "linear", factor: 8 } }],
+    ["sliding_window_pattern", { sliding_window_pattern: 5 }],
+    ["use_second_mlp_block", { use_second_mlp_block: true }],
+    ["n_shared_experts", { n_shared_experts: 1 }],
+    ["norm_topk_prob", { norm_topk_prob: false }],
     [
       "rope_parameters.sliding_attention",
       { rope_parameters: { sliding_attention: { rope_type: "yarn", rope_theta: 1e4 } } },
     ],
+    [
+      "rope_parameters.full_attention.mrope_section",
+      { rope_parameters: { full_attention: { rope_theta: 1e4, mrope_section: [1, 2] } } },
+    ],
     ["layer_types.0", { num_hidden_layers: 1, layer_types: ["chunked_attention"] }],
     ["tie_word_embeddings", { tie_word_embeddings: false }],
     ["per_layer_config.3", { per_layer_config: { 3: { intermediate_size: 4 } } }],
-  ])("says so: %s of %j", (key, config) => {
+  ])("is refused by name: %s of %j", (key, config) => {
     const { message } = thrown("unsupported", () => text(config));
     expect(message).toContain(`config.json: ${key}: `);
     expect(message).toContain("this version");
   });
 
-  it("says so of the text part and of an assistant", () => {
-    const inner = { model_type: "gemma4", text_config: { enable_moe_block: true } };
-    expect(thrown("unsupported", () => target(inner)).message).toContain("text_config.enable_moe_block");
-    expect(
-      thrown("unsupported", () => assistant({ model_type: "gemma4_unified_assistant" })).message,
-    ).toContain("unified");
+  it("is refused by name in the text part and in an assistant", () => {
+    const inner = { model_type: "gemma4", text_config: { attention_bias: true } };
+    expect(thrown("unsupported", () => target(inner)).message).toContain("text_config.attention_bias");
+    expect(thrown("unsupported", () => assistant({}, { hidden_act: "relu" })).message).toContain(
+      "text_config.hidden_act",
+    );
+  });
+
+  it.each<Json>([
+    { attention_bias: false, attn_logit_softcapping: null, query_pre_attn_scalar: null, rope_scaling: null },
+    { use_bidirectional_attention: null },
+    { use_bidirectional_attention: false },
+    { use_bidirectional_attention: "vision" },
+    { hidden_act: "gelu_pytorch_tanh", layer_types: null, sliding_window_pattern: 6 },
+    { num_experts: null, top_k_experts: null, moe_intermediate_size: null },
+    { num_experts: 8, top_k_experts: 99 },
+    { attention_dropout: 0.1, use_cache: false, some_new_key: { deep: [1] }, mlp_only_layers: [] },
+  ])("changes nothing: %j", (config) => {
+    expect(text(config)).toEqual(text());
   });
 });
 
@@ -289,6 +311,13 @@ describe("a hostile or mistaken config", () => {
     ["eos_token_id", { eos_token_id: "1" }],
     ["eos_token_id", { eos_token_id: [1, -1] }],
     ["vocab_size_per_layer_input", { vocab_size_per_layer_input: 100 }],
+    ["num_experts", { enable_moe_block: true }],
+    ["num_experts", { enable_moe_block: true, num_experts: 0 }],
+    ["num_experts", { num_experts: 1e9 }],
+    ["top_k_experts", { enable_moe_block: true, num_experts: 8 }],
+    ["top_k_experts", { enable_moe_block: true, num_experts: 8, top_k_experts: 9 }],
+    ["moe_intermediate_size", { enable_moe_block: true, num_experts: 8, top_k_experts: 2 }],
+    ["enable_moe_block", { enable_moe_block: "yes" }],
     ["model_type", { model_type: "llama" }],
     ["model_type", { model_type: undefined }],
   ])("is refused with its path: %s of %j", (key, config) => {
@@ -323,7 +352,13 @@ describe("the wrong one of a pair", () => {
     ["usage", "found an assistant", () => text({ model_type: "gemma4_unified_assistant" })],
     ["usage", "found a target", () => assistant({ model_type: "gemma4" })],
     ["usage", "found a target", () => assistant({ model_type: "gemma4_text" })],
-    ["checkpoint", 'expected "gemma4_assistant"', () => assistant({ model_type: "llama" })],
+    ["usage", "found a target", () => assistant({ model_type: "gemma4_unified" })],
+    ["usage", "found a target", () => assistant({ model_type: "gemma4_unified_text" })],
+    [
+      "checkpoint",
+      'expected "gemma4_assistant" or "gemma4_unified_assistant"',
+      () => assistant({ model_type: "llama" }),
+    ],
   ])("is a %s error: %s", (code, words, action) => {
     expect(thrown(code, action).message).toContain(words);
   });

@@ -1,6 +1,7 @@
 import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { targetWeights } from "../../src/checkpoint/expected-weights.js";
 import {
   type AssistantConfig,
   checkPair,
@@ -12,7 +13,7 @@ import {
   type TargetConfig,
 } from "../../src/checkpoint/index.js";
 import { readTensors } from "../../src/checkpoint/shards.js";
-import { planTarget, targetWeights } from "../../src/checkpoint/weights.js";
+import { planTarget } from "../../src/checkpoint/weights.js";
 import { type RawTensor, safetensors, temporaryFolder, thrown, writeJson } from "./helpers.js";
 
 const GOLDEN = ["e-style", "dense-k-eq-v"] as const;
@@ -109,7 +110,7 @@ describe("weights", () => {
     change(all);
     const folder = temporaryFolder();
     writeFileSync(join(folder, "model.safetensors"), safetensors(all));
-    return () => planTarget(folder, config, readTensors(folder));
+    return () => planTarget({ folder, config, tensors: readTensors(folder) });
   };
 
   it.each(["model.language_model.", "language_model.model.", "model."])("are found under %s", (prefix) => {
@@ -175,14 +176,6 @@ describe("weights", () => {
     );
   });
 
-  it("that are quantized are told as such", () => {
-    const plan = tensors((all) => {
-      all["model.embed_tokens.weight"] = { dtype: "U32", shape: [288, 10] };
-      all["model.embed_tokens.scales"] = { dtype: "BF16", shape: [288, 1] };
-    });
-    expect(thrown("unsupported", plan).message).toContain("quantized");
-  });
-
   it("of an assistant need an integer ordering", () => {
     const folder = copy(golden("e-style", "assistant"));
     const all: Record<string, RawTensor> = {};
@@ -243,10 +236,27 @@ describe("shards", () => {
     expect(thrown("checkpoint", moved).message).toMatch(
       /expected tensor model\.language_model\.norm\.weight in \S+, found it in /,
     );
-    const invented = spoil((map) => {
+  });
+
+  it("with nothing for a text model may be missing, broken or wrongly listed", () => {
+    const surplus = spoil((map) => {
+      map["model.vision_tower.patch_embedder.weight"] = "model-vision.safetensors";
+      map["model.audio_tower.weight"] = "model-broken.safetensors";
       map["model.language_model.nothing"] = "model-extra.safetensors";
     });
-    expect(thrown("checkpoint", invented).message).toContain("found it nowhere");
+    const { folder } = surplus();
+    writeFileSync(join(folder, "model-broken.safetensors"), "no header");
+    expect(openTarget(folder).weights.tensors.size).toBe(
+      openTarget(golden("e-style", "target")).weights.tensors.size,
+    );
+    // Who wants all of them must have all of them.
+    expect(thrown("checkpoint", () => readTensors(folder)).message).toContain(
+      "expected the shard model-vision.safetensors (1 tensors)",
+    );
+    const nowhere = spoil((map) => {
+      map["model.language_model.nothing"] = "model-extra.safetensors";
+    })();
+    expect(thrown("checkpoint", () => readTensors(nowhere.folder)).message).toContain("found it nowhere");
   });
 
   it("need a map", () => {
