@@ -1,7 +1,14 @@
-import type { MlxGemmaError } from "../../errors.js";
+import { MlxGemmaError } from "../../errors.js";
 import { errorCode, hubError, printable } from "./errors.js";
 import { proxyName } from "./proxy.js";
 import { describeRepo, type RepoRef } from "./repo-id.js";
+
+/** No repository of that name, or none that may be seen. */
+export class MissingRepoError extends MlxGemmaError {
+  constructor(where: string, message: string) {
+    super("hub", `${where}: ${message}`);
+  }
+}
 
 /** What a request was about, for errors. */
 export interface Subject extends RepoRef {
@@ -64,7 +71,7 @@ export function statusError(
   }
   if (code === "RepoNotFound" || answer.status === 404 || answer.status === 401) {
     const hidden = hasToken ? "your token has no access" : `you are not logged in: ${LOGIN}`;
-    return hubError(
+    return new MissingRepoError(
       where,
       `expected a repository at ${endpoint.host}, found none of that name; check the spelling (or it is private and ${hidden})`,
     );

@@ -77,6 +77,14 @@ export async function takeLock(path: string, options: LockOptions): Promise<Blob
   return undefined;
 }
 
+/** Whether a lock's owner seems to be alive: it gave a sign of life lately, and is no dead process of this machine. */
+export async function isLocked(path: string): Promise<boolean> {
+  const stats = await stat(path).catch(() => undefined);
+  if (!stats || Date.now() - stats.mtimeMs > BREAKING_MS) return false;
+  const owner = parseOwner((await look(path))?.text ?? "");
+  return owner === undefined || owner.machine !== machine() || isAlive(owner.pid);
+}
+
 function heldLock(path: string, own: Owner, takenOver: boolean, { beat }: Patience): BlobLock {
   const held = async () => parseOwner((await look(path))?.text ?? "")?.id === own.id;
   const timer = setInterval(() => {

@@ -1,8 +1,9 @@
 import { MlxGemmaError } from "../../errors.js";
-import { lookUp } from "./cached.js";
+import { findCachedRepo, lookUp } from "./cached.js";
 import { HubClient } from "./client.js";
 import { type HubEnvironment, hubEnvironment } from "./environment.js";
 import { hubError } from "./errors.js";
+import { MissingRepoError } from "./failures.js";
 import { fetchSnapshot } from "./fetch-snapshot.js";
 import { type RepoFolder, repoFolder, snapshotFolder } from "./layout.js";
 import type { HubProgress } from "./progress.js";
@@ -78,6 +79,34 @@ export async function resolveRepo(text: string, options: ResolveOptions = {}): P
   } finally {
     await client.close();
   }
+}
+
+/**
+ * The first of several repositories that there is: one that the cache has whole, else one that the hub has. For names
+ * that are guessed, such as those of `assistantCandidates`.
+ *
+ * @returns undefined when there is none; offline: none in the cache
+ * @throws MlxGemmaError as {@link resolveRepo}, but not for a repository that does not exist
+ */
+export async function resolveFirst(
+  names: readonly string[],
+  options: ResolveOptions = {},
+): Promise<ResolvedRepo | undefined> {
+  const environment = options.environment ?? hubEnvironment();
+  const cached = names.find((name) => {
+    const ref = parseRepoId(name);
+    return ref && findCachedRepo(ref.id, options.revision ?? ref.revision, environment.cache);
+  });
+  if (cached !== undefined) return resolveRepo(cached, options);
+  if (options.offline ?? environment.offline) return undefined;
+  for (const name of names) {
+    try {
+      return await resolveRepo(name, options);
+    } catch (error) {
+      if (!(error instanceof MissingRepoError)) throw error;
+    }
+  }
+  return undefined;
 }
 
 function notCached(
