@@ -47,6 +47,21 @@ RowView::RowView(const array& a) : data(bytes_of(a)), dense(a.flags().row_contig
   }
 }
 
+RowView::RowView(const char* data, std::int64_t rows, std::int64_t row_bytes)
+    : data(data), rows(rows), dense(true), axes(1), shape{rows}, strides{row_bytes} {}
+
+RowView RowView::by_heads(const char* data, int heads, int rows, std::int64_t row_bytes) {
+  RowView view(data, static_cast<std::int64_t>(heads) * rows, row_bytes);
+  if (heads == 1 || rows == 1) return view;
+  view.dense = false;
+  view.axes = 2;
+  view.shape[0] = heads;
+  view.shape[1] = rows;
+  view.strides[0] = row_bytes;
+  view.strides[1] = heads * row_bytes;
+  return view;
+}
+
 namespace {
 
 /** Copies element by element: a way out for layouts that the models do not make, not a fast path. */

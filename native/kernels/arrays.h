@@ -33,6 +33,9 @@ void require(bool ok, const char* kernel, const char* what);
  */
 Element element_of(const array& a, const char* kernel);
 
+/** Bytes of an element. */
+constexpr std::int64_t element_size(int element) { return element == static_cast<int>(Element::f32) ? 4 : 2; }
+
 /** The rows of an array as plain numbers that a task can carry: what lies along the last axis, wherever it
  * is. */
 struct RowView {
@@ -44,7 +47,12 @@ struct RowView {
   std::int64_t shape[kAxes];
   std::int64_t strides[kAxes];  // bytes
 
+  RowView() = default;
   explicit RowView(const array& a);
+  /** Rows of `row_bytes` one after the other. */
+  RowView(const char* data, std::int64_t rows, std::int64_t row_bytes);
+  /** Rows (rows, heads) in memory, counted head by head: row h * rows + t. */
+  static RowView by_heads(const char* data, int heads, int rows, std::int64_t row_bytes);
 
   const char* row(std::int64_t index) const {
     if (dense) return data + index * strides[0];

@@ -13,7 +13,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "arrays.h"
+#include "direct.h"
 #include "mlx/allocator.h"
 #include "mlx/ops.h"
 #include "mlx_operations.h"
@@ -24,21 +24,19 @@ namespace {
 
 constexpr int floor_block(int position) { return position / kKeyBlock; }
 
-/** What one call computes, in plain numbers. Rows of a kv head are counted t-major: row i is (t, h) = (i /
- * group, …). */
-struct Call {
+/** A call, with what follows from it. Rows of a kv head are counted t-major: row i is (t, h) = (i / group,
+ * …). */
+struct Call : direct::AttentionCall {
+  explicit Call(const direct::AttentionCall& call)
+      : AttentionCall(call),
+        f(row_functions()),
+        size(element_size(element)),
+        group(heads / kv_heads),
+        padded((width + f.pair - 1) / f.pair * f.pair) {}
+
   const RowFunctions& f;
-  int element;
-  RowView q;
-  const char* keys;
-  const char* values;
-  std::int64_t key_head, key_row, value_head, value_row;  // elements
-  std::int64_t size;                                      // of an element
-  int heads, kv_heads, group, query_rows, key_rows, width, padded;
-  float scale;
-  bool masked;
-  AttentionMask mask;
-  char* out;
+  std::int64_t size;  // of an element
+  int group, padded;
 
   /** Positions [first, last) that row t sees. */
   Span visible(int t) const {
@@ -198,16 +196,6 @@ void by_blocks(const Call& call, int tasks_wanted) {
   }
 }
 
-void run(const Call& call) {
-  constexpr int kFewRows = 64;
-  const int rows = call.query_rows * call.group;
-  const Span blocks = blocks_of(call, 0, rows);
-  const double keys = static_cast<double>(blocks.end - blocks.begin) * kKeyBlock;
-  const double work = 2.0 * keys * call.heads * call.query_rows * call.width;
-  if (rows > kFewRows) return by_rows(call);
-  by_blocks(call, task_count(work, call.kv_heads * (blocks.end - blocks.begin)));
-}
-
 class Attention : public CpuPrimitive {
  public:
   Attention(mx::Stream stream, float scale, std::optional<AttentionMask> mask)
@@ -230,29 +218,24 @@ class Attention : public CpuPrimitive {
     encoder.set_input_array(keys);
     encoder.set_input_array(values);
     encoder.set_output_array(out);
-    const RowFunctions& f = row_functions();
-    const Call call{.f = f,
-                    .element = static_cast<int>(element_of(out, "attention")),
-                    .q = RowView(q),
-                    .keys = bytes_of(keys),
-                    .values = bytes_of(values),
-                    .key_head = keys.strides(1),
-                    .key_row = keys.strides(2),
-                    .value_head = values.strides(1),
-                    .value_row = values.strides(2),
-                    .size = static_cast<std::int64_t>(out.itemsize()),
-                    .heads = q.shape(1),
-                    .kv_heads = keys.shape(1),
-                    .group = q.shape(1) / keys.shape(1),
-                    .query_rows = q.shape(2),
-                    .key_rows = keys.shape(2),
-                    .width = q.shape(3),
-                    .padded = (q.shape(3) + f.pair - 1) / f.pair * f.pair,
-                    .scale = scale_,
-                    .masked = mask_.has_value(),
-                    .mask = mask_.value_or(AttentionMask{}),
-                    .out = bytes_of(out)};
-    encoder.dispatch([call]() { run(call); });
+    const direct::AttentionCall call{.element = static_cast<int>(element_of(out, "attention")),
+                                     .q = RowView(q),
+                                     .keys = bytes_of(keys),
+                                     .values = bytes_of(values),
+                                     .key_head = keys.strides(1),
+                                     .key_row = keys.strides(2),
+                                     .value_head = values.strides(1),
+                                     .value_row = values.strides(2),
+                                     .heads = q.shape(1),
+                                     .kv_heads = keys.shape(1),
+                                     .query_rows = q.shape(2),
+                                     .key_rows = keys.shape(2),
+                                     .width = q.shape(3),
+                                     .scale = scale_,
+                                     .masked = mask_.has_value(),
+                                     .mask = mask_.value_or(AttentionMask{}),
+                                     .out = bytes_of(out)};
+    encoder.dispatch([call]() { direct::attention(call); });
   }
 
  private:
@@ -261,6 +244,17 @@ class Attention : public CpuPrimitive {
 };
 
 }  // namespace
+
+void direct::attention(const AttentionCall& plain) {
+  const Call call(plain);
+  constexpr int kFewRows = 64;
+  const int rows = call.query_rows * call.group;
+  const Span blocks = blocks_of(call, 0, rows);
+  const double keys = static_cast<double>(blocks.end - blocks.begin) * kKeyBlock;
+  const double work = 2.0 * keys * call.heads * call.query_rows * call.width;
+  if (rows > kFewRows) return by_rows(call);
+  by_blocks(call, task_count(work, call.kv_heads * (blocks.end - blocks.begin)));
+}
 
 array attention(const array& q, const array& keys, const array& values, float scale,
                 std::optional<AttentionMask> mask) {

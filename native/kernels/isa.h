@@ -88,6 +88,9 @@ struct RowFunctions {
   void (*finish[3])(const SoftmaxState& state, const float* values, int n, void* out);
 
   void (*gelu_multiply[3])(const void* gate, const void* up, std::size_t n, void* out);
+  void (*add[3])(const void* a, const void* b, std::size_t n, void* out);
+  /** x times the one element at `factor`. */
+  void (*scale[3])(const void* x, const void* factor, std::size_t n, void* out);
   /** weight may be null. */
   void (*rms_norm[3])(const void* x, const void* weight, int n, float eps, void* out);
   /** cos and sin of position * frequencies[j], rounded to the element type. */

@@ -148,15 +148,26 @@ array gelu_multiply(const array& gate, const array& up);
 array rms_norm(const array& x, const std::optional<array>& weight, float eps);
 
 /**
- * Rotary embedding of halves: pair j is (j, j + d/2). The angle is position * inverse_frequencies[j] in
- * float32; cos and sin are rounded to the dtype of `x`, and so are both products and their sum, as the
- * reference does.
+ * Cosines and sines of the angles position * inverse_frequencies[j], each computed in float32 and rounded to
+ * `dtype`.
+ *
+ * @param inverse_frequencies (d / 2), float32
+ * @param position of row 0; row t is at position + t
+ * @return (2, rows, d / 2): cosines, then sines
+ */
+array rope_table(const array& inverse_frequencies, int position, int rows, mlx::core::Dtype dtype);
+
+/**
+ * Rotary embedding of halves: pair j is (j, j + d/2). Both products and their sum are rounded to the dtype of
+ * `x`, as the reference does.
  *
  * @param x (1, heads, T, d), may be a transposed view. On a CPU the result has the layout of a dense (1,
  * heads, T, d) array, or of a (1, T, heads, d) one if `x` has that.
- * @param inverse_frequencies (d / 2), float32
- * @param position of row 0; row t is at position + t, or at `position` too if `same_position`
+ * @param table of rope_table, in the dtype of `x`: T rows, or one that serves all
  */
+array rope(const array& x, const array& table);
+
+/** The same, its table made on the way; all rows at `position` if `same_position`. */
 array rope(const array& x, const array& inverse_frequencies, int position, bool same_position = false);
 
 /** Threads that a call may use, the caller's among them. 0: the default, one per physical core we may run on.

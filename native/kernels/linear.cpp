@@ -8,7 +8,7 @@
 //   out = round(total)
 #include <algorithm>
 
-#include "arrays.h"
+#include "direct.h"
 #include "mlx/ops.h"
 #include "mlx_operations.h"
 #include "thread_pool.h"
@@ -22,57 +22,64 @@ constexpr int kNarrowRows = 16;
 /** Rows of x converted and multiplied at a time in the wide form: they should stay in the outer cache. */
 int wide_rows(int depth) { return std::clamp((1 << 20) / std::max(depth, 1), 32, 512); }
 
-struct Operands {
-  const RowFunctions& f;
-  int element;
-  std::size_t size;  // of an element
-  RowView x;
-  const char* weight;
-  std::int64_t weight_stride;
-  int depth;
-  int columns;
-  char* out;
-};
-
 /** Rows of x as floats in pair order: x itself where it already is that. */
-const float* widened(const Operands& o, std::int64_t row, int rows, std::ptrdiff_t padded) {
-  const bool plain = o.element == static_cast<int>(Element::f32) && padded == o.depth && o.x.dense;
-  if (plain) return reinterpret_cast<const float*>(o.x.row(row));
+const float* widened(int element, const RowView& x, std::int64_t row, int rows, int depth,
+                     std::ptrdiff_t padded) {
+  const bool plain = element == static_cast<int>(Element::f32) && padded == depth && x.dense;
+  if (plain) return reinterpret_cast<const float*>(x.row(row));
   float* out = thread_scratch(0, static_cast<std::size_t>(rows) * padded);
-  const int tasks = task_count(static_cast<double>(rows) * o.depth, rows);
+  const auto widen = row_functions().widen[element];
+  const int tasks = task_count(static_cast<double>(rows) * depth, rows);
   parallel_for(tasks, [&](int task) {
     for (int r = rows * task / tasks; r < rows * (task + 1) / tasks; ++r) {
-      o.f.widen[o.element](o.x.row(row + r), o.depth, out + r * padded);
+      widen(x.row(row + r), depth, out + r * padded);
     }
   });
   return out;
 }
 
-void multiply(const Operands& o, std::int64_t row, int rows) {
-  const std::ptrdiff_t padded = (o.depth + o.f.pair - 1) / o.f.pair * o.f.pair;
-  LinearJob job{};
-  job.x = widened(o, row, rows, padded);
-  job.padded = padded;
-  job.weight = o.weight;
-  job.weight_stride = o.weight_stride;
-  job.depth = o.depth;
-  job.rows = rows;
-  job.out = o.out + row * o.columns * static_cast<std::int64_t>(o.size);
-  job.out_stride = o.columns;
+/** Rows [row, row + rows) of x with all parts. */
+void multiply(int element, const RowView& x, int depth, std::int64_t row, int rows,
+              const direct::LinearPart* parts, int count) {
+  const RowFunctions& f = row_functions();
+  const std::int64_t size = element_size(element);
+  const std::ptrdiff_t padded = (depth + f.pair - 1) / f.pair * f.pair;
+  const float* wide_x = widened(element, x, row, rows, depth, padded);
   const bool wide = rows > kNarrowRows;
-  // Parts are whole groups of weight rows: 24 is a multiple of 8, 4, 3, 2.
+  // Tasks take whole groups of weight rows: 24 is a multiple of 8, 4, 3, 2. They count through all parts.
   const int unit = wide ? kTileColumns : 24;
-  const int units = (o.columns + unit - 1) / unit;
+  const auto units_of = [&](const direct::LinearPart& part) { return (part.columns + unit - 1) / unit; };
+  int units = 0;
+  double columns = 0;
+  for (int i = 0; i < count; ++i) {
+    units += units_of(parts[i]);
+    columns += parts[i].columns;
+  }
   // One row waits for its weights about as long as two would.
-  const double work = static_cast<double>(o.columns) * o.depth * std::max(rows, 2) / 2;
-  const int tasks = task_count(work, units);
+  const int tasks = task_count(columns * depth * std::max(rows, 2) / 2, units);
   parallel_for(tasks, [&](int task) {
-    const int begin = static_cast<int>(static_cast<std::int64_t>(units) * task / tasks) * unit;
-    const int end = static_cast<int>(static_cast<std::int64_t>(units) * (task + 1) / tasks) * unit;
-    if (!wide) return o.f.linear_narrow[o.element](job, begin, std::min(end, o.columns));
-    LinearJob mine = job;
-    mine.scratch = thread_scratch(1, linear_scratch(rows));
-    o.f.linear_wide[o.element](mine, begin, std::min(end, o.columns));
+    int begin = static_cast<int>(static_cast<std::int64_t>(units) * task / tasks);
+    int end = static_cast<int>(static_cast<std::int64_t>(units) * (task + 1) / tasks);
+    for (int i = 0; i < count && end > 0; ++i) {
+      const direct::LinearPart& part = parts[i];
+      const int own = units_of(part), last = std::min(end, own);
+      if (begin < last) {
+        LinearJob job{};
+        job.x = wide_x;
+        job.padded = padded;
+        job.weight = part.weight;
+        job.weight_stride = part.stride;
+        job.depth = depth;
+        job.rows = rows;
+        job.out = part.out + row * part.columns * size;
+        job.out_stride = part.columns;
+        if (wide) job.scratch = thread_scratch(1, linear_scratch(rows));
+        (wide ? f.linear_wide : f.linear_narrow)[element](job, begin * unit,
+                                                          std::min(last * unit, part.columns));
+      }
+      begin = std::max(begin - own, 0);
+      end -= own;
+    }
   });
 }
 
@@ -90,22 +97,20 @@ class Linear : public CpuPrimitive {
     encoder.set_input_array(x);
     encoder.set_input_array(weight);
     encoder.set_output_array(out);
-    Operands operands{row_functions(),  static_cast<int>(element_of(out, "linear")),
-                      out.itemsize(),   RowView(x),
-                      bytes_of(weight), weight.strides(0),
-                      weight.shape(1),  weight.shape(0),
-                      bytes_of(out)};
-    encoder.dispatch([o = operands]() {
-      const std::int64_t rows = o.x.rows;
-      const int most = rows <= kNarrowRows ? kNarrowRows : wide_rows(o.depth);
-      for (std::int64_t row = 0; row < rows; row += most) {
-        multiply(o, row, static_cast<int>(std::min<std::int64_t>(most, rows - row)));
-      }
-    });
+    const direct::LinearPart part{bytes_of(weight), weight.strides(0), weight.shape(0), bytes_of(out)};
+    encoder.dispatch([element = static_cast<int>(element_of(out, "linear")), view = RowView(x),
+                      depth = weight.shape(1), part]() { direct::linear(element, view, depth, &part, 1); });
   }
 };
 
 }  // namespace
+
+void direct::linear(int element, const RowView& x, int depth, const LinearPart* parts, int count) {
+  const std::int64_t most = x.rows <= kNarrowRows ? kNarrowRows : wide_rows(depth);
+  for (std::int64_t row = 0; row < x.rows; row += most) {
+    multiply(element, x, depth, row, static_cast<int>(std::min(most, x.rows - row)), parts, count);
+  }
+}
 
 array linear(const array& x, const array& weight) {
   require(x.ndim() >= 1 && weight.ndim() == 2 && x.shape(-1) == weight.shape(1) && weight.shape(1) > 0,

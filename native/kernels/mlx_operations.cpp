@@ -96,15 +96,15 @@ array rms_norm(const array& x, const std::optional<array>& weight, float eps) {
   return mx::astype(out, x.dtype());
 }
 
-array rope(const array& x, const array& inverse_frequencies, int position, bool same_position) {
-  const int rows = x.shape(2);
-  const array positions = same_position
-                              ? mx::full({rows}, static_cast<float>(position), mx::float32)
-                              : mx::arange(static_cast<double>(position), position + rows, mx::float32);
+array rope_table(const array& inverse_frequencies, int position, int rows, mx::Dtype dtype) {
+  const array positions = mx::arange(static_cast<double>(position), position + rows, mx::float32);
   const array angles = mx::multiply(mx::expand_dims(positions, 1), inverse_frequencies);  // (T, d/2)
-  const array cos = mx::astype(mx::cos(angles), x.dtype());
-  const array sin = mx::astype(mx::sin(angles), x.dtype());
-  const auto halves = mx::split(x, 2, -1);  // (1, heads, T, d/2) each
+  return mx::astype(mx::stack({mx::cos(angles), mx::sin(angles)}), dtype);                // (2, T, d/2)
+}
+
+array rope(const array& x, const array& table) {
+  const array cos = mx::take(table, 0, 0), sin = mx::take(table, 1, 0);  // (T, d/2)
+  const auto halves = mx::split(x, 2, -1);                               // (1, heads, T, d/2) each
   const array low = mx::subtract(mx::multiply(halves[0], cos), mx::multiply(halves[1], sin));
   const array high = mx::add(mx::multiply(halves[1], cos), mx::multiply(halves[0], sin));
   return mx::concatenate({low, high}, -1);

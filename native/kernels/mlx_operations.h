@@ -17,6 +17,7 @@ array attention(const array& q, const array& keys, const array& values, float sc
 array kv_write(const array& buffer, const array& update, int offset);
 array gelu_multiply(const array& gate, const array& up);
 array rms_norm(const array& x, const std::optional<array>& weight, float eps);
-array rope(const array& x, const array& inverse_frequencies, int position, bool same_position);
+array rope_table(const array& inverse_frequencies, int position, int rows, mlx::core::Dtype dtype);
+array rope(const array& x, const array& table);
 
 }  // namespace mlx_gemma::kernels::operations

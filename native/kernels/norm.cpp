@@ -3,7 +3,7 @@
 //
 //   first[i] += x², second[i] += x² over the row; mean = sum(first + second) / n
 //   out = round(x * (1 / sqrt(mean + eps)) * weight), in float32
-#include "arrays.h"
+#include "direct.h"
 #include "mlx/ops.h"
 #include "mlx_operations.h"
 #include "thread_pool.h"
@@ -29,17 +29,9 @@ class RmsNorm : public CpuPrimitive {
       weight = bytes_of(w);
     }
     encoder.set_output_array(out);
-    const auto kernel = row_functions().rms_norm[static_cast<int>(element_of(out, "rms_norm"))];
-    const int width = out.shape(-1);
-    const std::size_t row_bytes = width * out.itemsize();
-    encoder.dispatch([view = RowView(x), weight, to = bytes_of(out), kernel, width, row_bytes, eps = eps_]() {
-      const int tasks = task_count(2.0 * static_cast<double>(view.rows) * width, static_cast<int>(view.rows));
-      parallel_for(tasks, [&](int task) {
-        for (std::int64_t r = view.rows * task / tasks; r < view.rows * (task + 1) / tasks; ++r) {
-          kernel(view.row(r), weight, width, eps, to + r * row_bytes);
-        }
-      });
-    });
+    encoder.dispatch([element = static_cast<int>(element_of(out, "rms_norm")), view = RowView(x), weight,
+                      width = out.shape(-1), eps = eps_,
+                      to = bytes_of(out)]() { direct::rms_norm(element, view, weight, width, eps, to); });
   }
 
  private:
@@ -47,6 +39,17 @@ class RmsNorm : public CpuPrimitive {
 };
 
 }  // namespace
+
+void direct::rms_norm(int element, const RowView& x, const char* weight, int width, float eps, char* out) {
+  const auto kernel = row_functions().rms_norm[element];
+  const std::int64_t row_bytes = width * element_size(element);
+  const int tasks = task_count(2.0 * static_cast<double>(x.rows) * width, static_cast<int>(x.rows));
+  parallel_for(tasks, [&](int task) {
+    for (std::int64_t r = x.rows * task / tasks; r < x.rows * (task + 1) / tasks; ++r) {
+      kernel(x.row(r), weight, width, eps, out + r * row_bytes);
+    }
+  });
+}
 
 array rms_norm(const array& x, const std::optional<array>& weight, float eps) {
   element_of(x, "rms_norm");

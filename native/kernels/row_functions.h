@@ -24,6 +24,8 @@ constexpr RowFunctions functions(const char* name) {
       .merge = merge<V>,
       .finish = MLX_GEMMA_EACH_TYPE(finish),
       .gelu_multiply = MLX_GEMMA_EACH_TYPE(gelu_multiply),
+      .add = MLX_GEMMA_EACH_TYPE(add),
+      .scale = MLX_GEMMA_EACH_TYPE(scale),
       .rms_norm = MLX_GEMMA_EACH_TYPE(rms_norm),
       .rope_table = MLX_GEMMA_EACH_TYPE(rope_table),
       .rope_row = MLX_GEMMA_EACH_TYPE(rope_row),

@@ -1,7 +1,7 @@
 // Norm, activation and rotation of single rows.
 #pragma once
 
-#include "rows_common.h"
+#include "rows_linear.h"
 
 namespace mlx_gemma::kernels::rows {
 
@@ -46,6 +46,28 @@ void gelu_multiply(const void* gate, const void* up, std::size_t count, void* ou
     const T* type = nullptr;
     store_group<V>(o + k, n, V::multiply(V::round_to(type, gelu<V>(g0)), u0),
                    V::multiply(V::round_to(type, gelu<V>(g1)), u1));
+  });
+}
+
+template <class V, class T>
+void add(const void* a, const void* b, std::size_t count, void* out) {
+  each_group<V>(count, [&](std::size_t k, int n) {
+    typename V::Float a0, a1, b0, b1;
+    load_group<V>(static_cast<const T*>(a) + k, n, a0, a1);
+    load_group<V>(static_cast<const T*>(b) + k, n, b0, b1);
+    store_group<V>(static_cast<T*>(out) + k, n, V::add(a0, b0), V::add(a1, b1));
+  });
+}
+
+template <class V, class T>
+void scale(const void* x, const void* factor, std::size_t count, void* out) {
+  float first[V::pair];
+  widen<V, T>(factor, 1, first);
+  const typename V::Float by = V::splat(first[0]);
+  each_group<V>(count, [&](std::size_t k, int n) {
+    typename V::Float a, b;
+    load_group<V>(static_cast<const T*>(x) + k, n, a, b);
+    store_group<V>(static_cast<T*>(out) + k, n, V::multiply(a, by), V::multiply(b, by));
   });
 }
 

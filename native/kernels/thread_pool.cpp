@@ -175,7 +175,7 @@ int task_count(double work, int most) {
 }
 
 float* thread_scratch(int slot, std::size_t floats) {
-  thread_local Slot slots[4];
+  thread_local Slot slots[kBlockScratch + 1];
   Slot& s = slots[slot];
   if (s.floats < floats) {
     s.data.reset();

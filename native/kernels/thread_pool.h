@@ -23,6 +23,9 @@ void parallel_for(int count, F&& f) {
 /** Into how many tasks to split `work` (in multiply-adds, or bytes read) of at most `most` parts. */
 int task_count(double work, int most);
 
+/** The slot of blocks, which call kernels that use the others. */
+constexpr int kBlockScratch = 4;
+
 /** Floats that belong to the calling thread, 64-byte aligned; `slot` tells apart those in use at the same
  * time. */
 float* thread_scratch(int slot, std::size_t floats);

@@ -53,6 +53,7 @@ std::string text(mx::Dtype dtype);
 inline const std::vector<mx::Dtype> kTypes{mx::bfloat16, mx::float16, mx::float32};
 
 void accuracy_tests();
+void blocks_tests();
 void law_tests();
 
 }  // namespace mlx_gemma::kernels::test

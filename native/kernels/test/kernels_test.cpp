@@ -107,6 +107,7 @@ int main() {
     test::set_context(isa);
     test::accuracy_tests();
     test::law_tests();
+    test::blocks_tests();
   }
   std::printf("%d passed, %d failed\n", test::passed, test::failed);
   return test::failed == 0 && test::passed > 0 ? 0 : 1;

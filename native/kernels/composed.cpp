@@ -1,0 +1,81 @@
+// The blocks as compositions.
+#include "blocks.h"
+#include "mlx/ops.h"
+
+namespace mlx_gemma::kernels {
+
+namespace mx = mlx::core;
+
+array project(const array& x, const Matrix& matrix) {
+  if (const auto* packed = std::get_if<QuantizedWeight>(&matrix)) return quantized_linear(x, *packed);
+  return linear(x, std::get<array>(matrix));
+}
+
+int outputs(const Matrix& matrix) {
+  if (const auto* packed = std::get_if<QuantizedWeight>(&matrix)) return packed->outputs();
+  return std::get<array>(matrix).shape(0);
+}
+
+namespace composed {
+namespace {
+
+/** (1, T, n * d) → (1, n, T, d), each head normed. */
+array normed_heads(const array& x, int width, const std::optional<array>& norm, float eps) {
+  const int rows = x.shape(1), heads = x.shape(2) / width;
+  return mx::transpose(rms_norm(mx::reshape(x, {1, rows, heads, width}), norm, eps), {0, 2, 1, 3});
+}
+
+/** The block from its normed input on. */
+array attended(const array& h, const array& x, const AttentionLayer& layer, const array& rope_table,
+               const KeyRows& seen) {
+  const int rows = h.shape(1), width = seen.keys.shape(3);
+  const array q = rope(normed_heads(project(x, layer.q_proj), width, layer.q_norm, layer.eps), rope_table);
+  const array mixed = attention(q, seen.keys, seen.values, layer.scale, seen.mask);  // (1, heads, T, d)
+  const array joined = mx::reshape(mx::transpose(mixed, {0, 2, 1, 3}), {1, rows, layer.heads * width});
+  return mx::add(h, rms_norm(project(joined, layer.o_proj), layer.post_attention_layernorm, layer.eps));
+}
+
+array rows_of(const array& buffer, int begin, int end) {
+  return mx::slice(buffer, {0, 0, begin, 0}, {1, buffer.shape(1), end, buffer.shape(3)});
+}
+
+}  // namespace
+
+array attention_block(const array& h, const AttentionLayer& layer, const array& rope_table,
+                      const KeyRows& seen) {
+  return attended(h, rms_norm(h, layer.input_layernorm, layer.eps), layer, rope_table, seen);
+}
+
+AttentionOutput attention_block(const array& h, const AttentionLayer& layer, const array& rope_table,
+                                const CacheRows& cache) {
+  const int width = cache.keys.shape(3), end = cache.offset + h.shape(1);
+  const array x = rms_norm(h, layer.input_layernorm, layer.eps);
+  const array raw_keys = project(x, layer.kv->k_proj);
+  const array raw_values = layer.kv->v_proj ? project(x, *layer.kv->v_proj) : raw_keys;
+  const array fresh_keys = rope(normed_heads(raw_keys, width, layer.kv->k_norm, layer.eps), rope_table);
+  const array keys = kv_write(cache.keys, fresh_keys, cache.offset);
+  const array values =
+      kv_write(cache.values, normed_heads(raw_values, width, std::nullopt, layer.eps), cache.offset);
+  const int begin = cache.window > 0 ? std::max(0, cache.offset - cache.window + 1) : 0;
+  const KeyRows seen{
+      rows_of(keys, begin, end), rows_of(values, begin, end),
+      AttentionMask{cache.first_position + cache.offset, cache.window, cache.first_position + begin}};
+  return {attended(h, x, layer, rope_table, seen), keys, values};
+}
+
+array feed_forward_block(const array& h, const FeedForwardLayer& layer,
+                         const std::optional<array>& per_layer) {
+  const array x = rms_norm(h, layer.pre_feedforward_layernorm, layer.eps);
+  const array fed =
+      project(gelu_multiply(project(x, layer.gate_proj), project(x, layer.up_proj)), layer.down_proj);
+  array y = mx::add(h, rms_norm(fed, layer.post_feedforward_layernorm, layer.eps));
+  if (layer.per_layer_input) {
+    const auto& [gate, projection, norm] = *layer.per_layer_input;
+    const array gated = gelu_multiply(project(y, gate), *per_layer);  // (1, T, P)
+    y = mx::add(y, rms_norm(project(gated, projection), norm, layer.eps));
+  }
+  return mx::multiply(y, layer.layer_scalar);
+}
+
+}  // namespace composed
+}  // namespace mlx_gemma::kernels

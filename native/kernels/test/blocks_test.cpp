@@ -1,0 +1,150 @@
+// A block is its composition, bit for bit; so the law holds for it as for the kernels.
+#include "kernels/blocks.h"
+
+#include <algorithm>
+
+#include "check.h"
+
+namespace mlx_gemma::kernels::test {
+namespace {
+
+struct Sizes {
+  int hidden, heads, kv_heads, width, inner, per_layer;
+};
+
+mx::array weights(int rows, int columns, mx::Dtype dtype) {
+  return normal({rows, columns}, dtype, 1.0 / std::sqrt(columns));
+}
+
+mx::array norm_weight(int width, mx::Dtype dtype) {
+  return mx::add(normal({width}, dtype, 0.3), mx::array(1.0f, dtype));
+}
+
+AttentionLayer attention_layer(const Sizes& s, mx::Dtype dtype, bool producer, bool key_equals_value) {
+  AttentionLayer layer{.input_layernorm = norm_weight(s.hidden, dtype),
+                       .q_proj = weights(s.heads * s.width, s.hidden, dtype),
+                       .q_norm = norm_weight(s.width, dtype),
+                       .o_proj = weights(s.hidden, s.heads * s.width, dtype),
+                       .post_attention_layernorm = norm_weight(s.hidden, dtype),
+                       .kv = std::nullopt,
+                       .heads = s.heads,
+                       .eps = 1e-6f,
+                       .scale = 1.0f};
+  if (producer) {
+    layer.kv = AttentionLayer::KeysValues{weights(s.kv_heads * s.width, s.hidden, dtype), std::nullopt,
+                                          norm_weight(s.width, dtype)};
+    if (!key_equals_value) layer.kv->v_proj = weights(s.kv_heads * s.width, s.hidden, dtype);
+  }
+  return layer;
+}
+
+FeedForwardLayer feed_forward_layer(const Sizes& s, mx::Dtype dtype) {
+  FeedForwardLayer layer{.pre_feedforward_layernorm = norm_weight(s.hidden, dtype),
+                         .gate_proj = weights(s.inner, s.hidden, dtype),
+                         .up_proj = weights(s.inner, s.hidden, dtype),
+                         .down_proj = weights(s.hidden, s.inner, dtype),
+                         .post_feedforward_layernorm = norm_weight(s.hidden, dtype),
+                         .per_layer_input = std::nullopt,
+                         .layer_scalar = normal({1}, dtype),
+                         .eps = 1e-6f};
+  if (s.per_layer > 0) {
+    layer.per_layer_input =
+        FeedForwardLayer::PerLayerInput{weights(s.per_layer, s.hidden, dtype),
+                                        weights(s.hidden, s.per_layer, dtype), norm_weight(s.hidden, dtype)};
+  }
+  return layer;
+}
+
+mx::array frequencies(int width) {
+  std::vector<float> values(width / 2);
+  for (int j = 0; j < width / 2; ++j) values[j] = j % 5 == 4 ? 0.0f : std::pow(100.0f, -2.0f * j / width);
+  return from_values(values, {width / 2}, mx::float32);
+}
+
+/** A copy of its own: a block writes into what it is given. */
+mx::array own(const mx::array& a) {
+  mx::array copy = mx::copy(a);
+  copy.eval();
+  return copy;
+}
+
+void producers(const Sizes& s, mx::Dtype dtype) {
+  const int rows = uniform(0, 2) == 0 ? 1 : uniform(2, 16), offset = uniform(0, 300);
+  const int window = uniform(0, 1) == 0 ? 0 : uniform(1, 70);
+  const AttentionLayer layer = attention_layer(s, dtype, true, uniform(0, 1) == 0);
+  const mx::array h = normal({1, rows, s.hidden}, dtype);
+  const int first = uniform(0, 500);
+  const mx::array table = rope_table(frequencies(s.width), first + offset, rows, dtype);
+  const mx::Shape shape{1, s.kv_heads, offset + rows + uniform(0, 40), s.width};
+  const mx::array keys = normal(shape, dtype), values = normal(shape, dtype);
+  const auto cache = [&] { return CacheRows{own(keys), own(values), offset, first, window}; };
+  const AttentionOutput want = composed::attention_block(h, layer, table, cache());
+  const std::string bits_h = bits(want.h), bits_k = bits(want.keys), bits_v = bits(want.values);
+  for (int threads = 1; threads <= 3; ++threads) {
+    set_threads(threads);
+    const AttentionOutput got = attention_block(h, layer, table, cache());
+    check(bits(got.h) == bits_h, "attention_block of a producer: h");
+    check(bits(got.keys) == bits_k && bits(got.values) == bits_v, "attention_block of a producer: cache");
+  }
+  // In place: what comes out is the memory that went in.
+  const CacheRows before = cache();
+  AttentionOutput got = attention_block(h, layer, table, before);
+  mx::eval({got.h, got.keys, got.values});
+  check(got.keys.data<char>() == before.keys.data<char>(), "attention_block writes in place");
+  check(bits(normal({1}, dtype)) != bits_h && bits(got.h) != bits(h), "attention_block: something happens");
+}
+
+void readers(const Sizes& s, mx::Dtype dtype) {
+  const int rows = uniform(0, 2) == 0 ? 1 : uniform(2, 16), past = uniform(0, 300);
+  const AttentionLayer layer = attention_layer(s, dtype, false, false);
+  const mx::array h = normal({1, 2 * rows, s.hidden}, dtype);
+  const mx::array part = rows_of(h, 1, rows, 2 * rows);
+  const mx::array table = rope_table(frequencies(s.width), past, rows, dtype);
+  const mx::Shape shape{1, s.kv_heads, past + rows + 30, s.width};
+  const int begin = uniform(0, past);
+  KeyRows seen{rows_of(normal(shape, dtype), 2, begin, past + rows),
+               rows_of(normal(shape, dtype), 2, begin, past + rows), std::nullopt};
+  if (uniform(0, 2) > 0) seen.mask = AttentionMask{past, uniform(0, 1) == 0 ? 0 : uniform(1, 70), begin};
+  const std::string want = bits(composed::attention_block(part, layer, table, seen));
+  for (int threads = 1; threads <= 3; ++threads) {
+    set_threads(threads);
+    check(bits(attention_block(part, layer, table, seen)) == want, "attention_block of a reader");
+  }
+}
+
+void feed_forward(const Sizes& s, mx::Dtype dtype) {
+  const int rows = uniform(0, 2) == 0 ? 1 : uniform(2, 16);
+  const FeedForwardLayer layer = feed_forward_layer(s, dtype);
+  const mx::array h = normal({1, rows, s.hidden}, dtype);
+  std::optional<mx::array> per_layer;
+  if (s.per_layer > 0) {
+    // As the model makes it: a part of the rows of all layers.
+    per_layer =
+        mx::slice(normal({1, rows, 3 * s.per_layer}, dtype), {0, 0, s.per_layer}, {1, rows, 2 * s.per_layer});
+  }
+  const std::string want = bits(composed::feed_forward_block(h, layer, per_layer));
+  for (int threads = 1; threads <= 3; ++threads) {
+    set_threads(threads);
+    check(bits(feed_forward_block(h, layer, per_layer)) == want, "feed_forward_block");
+  }
+}
+
+}  // namespace
+
+void blocks_tests() {
+  const std::vector<Sizes> sizes{
+      {64, 4, 2, 16, 128, 8}, {96, 4, 1, 48, 200, 0}, {33, 3, 3, 10, 47, 5}, {640, 8, 2, 64, 1300, 64}};
+  for (const mx::Dtype dtype : kTypes) {
+    set_context(text(dtype));
+    for (const Sizes& s : sizes) {
+      for (int i = 0; i < 6; ++i) {
+        producers(s, dtype);
+        readers(s, dtype);
+        feed_forward(s, dtype);
+      }
+    }
+  }
+  set_threads(0);
+}
+
+}  // namespace mlx_gemma::kernels::test
