@@ -104,7 +104,7 @@ class Session : public Napi::ObjectWrap<Session> {
     Making with = TakeMaking(info, "NativeSession");
     Guarded(info.Env(), [&] {
       model_ = std::move(with.model);
-      caches_.emplace(model_->config(), with.max_block);
+      caches_.emplace(model_->config(), with.max_block, model_->dtype());
       Value().TypeTag(&kSessionTag);
     });
   }

@@ -19,12 +19,6 @@ array slice_rows(const array& buffer, int begin, int end) {
   return mx::slice(buffer, {0, 0, begin, 0}, {1, buffer.shape(1), end, buffer.shape(3)});
 }
 
-/** A buffer of `capacity` rows like `like`, with rows [begin, end) of `old` at its front. */
-array moved(const std::optional<array>& old, int begin, int end, const array& like, int capacity) {
-  array fresh = mx::zeros({1, like.shape(1), capacity, like.shape(3)}, like.dtype());
-  return end > begin ? kernels::kv_write(fresh, slice_rows(*old, begin, end), 0) : fresh;
-}
-
 }  // namespace
 
 std::atomic<int64_t>& cache_copies() {
@@ -40,13 +34,18 @@ int KvCache::capacity_for(int rows) const {
   return (wanted + kStep - 1) / kStep * kStep;
 }
 
-void KvCache::make_room(int rows, const array& like_keys, const array& like_values) {
+array KvCache::moved(const std::optional<array>& old, int begin, int capacity) const {
+  const array fresh = mx::zeros({1, kv_heads_, capacity, head_dim_}, dtype_);
+  return length_ > begin ? kernels::kv_write(fresh, slice_rows(*old, begin, length_), 0) : fresh;
+}
+
+void KvCache::make_room(int rows) {
   if (keys_ && length_ + rows <= keys_->shape(2)) return;
   const int retained = window_ > 0 ? std::min(length_, window_ - 1) : length_;
   const int capacity = capacity_for(retained + rows);
   const int begin = length_ - retained;
-  array keys = moved(keys_, begin, length_, like_keys, capacity);
-  array values = moved(values_, begin, length_, like_values, capacity);
+  array keys = moved(keys_, begin, capacity);
+  array values = moved(values_, begin, capacity);
   keys_ = std::move(keys);
   values_ = std::move(values);
   first_ += begin;
@@ -64,12 +63,15 @@ void KvCache::count_copies() {
   keys_memory_ = memory;
 }
 
-void KvCache::write(const array& keys, const array& values) {
+kernels::CacheRows KvCache::reserve(int rows) {
   count_copies();
-  const int rows = keys.shape(2);
-  make_room(rows, keys, values);
-  keys_ = kernels::kv_write(*keys_, keys, length_);
-  values_ = kernels::kv_write(*values_, values, length_);
+  make_room(rows);
+  return {.keys = *keys_, .values = *values_, .offset = length_, .first_position = first_, .window = window_};
+}
+
+void KvCache::wrote(const array& keys, const array& values, int rows) {
+  keys_ = keys;
+  values_ = values;
   written_ = rows;
   visible_.reset();
 }
@@ -78,10 +80,14 @@ KvView KvCache::rows(int begin, int end) const {
   return {slice_rows(*keys_, begin, end), slice_rows(*values_, begin, end), first_ + begin};
 }
 
-const KvView& KvCache::visible(int queries) {
+const kernels::KeyRows& KvCache::visible(int queries) {
   if (!visible_ || visible_queries_ != queries) {
     const int end = length_ + written_;
-    visible_ = rows(window_ > 0 ? std::max(0, end - queries - window_ + 1) : 0, end);
+    const KvView view = rows(window_ > 0 ? std::max(0, end - queries - window_ + 1) : 0, end);
+    // Given for one token too, which sees all of its view: where the view starts decides how sums are
+    // grouped.
+    const kernels::AttentionMask mask{first_ + end - queries, window_, view.first_position};
+    visible_.emplace(kernels::KeyRows{view.keys, view.values, mask});
     visible_queries_ = queries;
   }
   return *visible_;

@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "kernels/blocks.h"
 #include "mlx/array.h"
 
 namespace mlx_gemma::gemma4 {
@@ -32,7 +33,7 @@ std::atomic<int64_t>& cache_copies();
  * seen, however long the block.
  *
  * Writing is in place on a CPU: rows past the kept ones are written again after `keep`. A graph that reads
- * them (the step that was cut) must be evaluated before the next `write` is evaluated; what `exported` and
+ * them (the step that was cut) must be evaluated before the next one that writes; what `exported` and
  * earlier steps read is never touched.
  */
 class KvCache {
@@ -41,14 +42,17 @@ class KvCache {
    * @param window 0: a full layer
    * @param max_block tokens of a verify step, to leave room for
    */
-  KvCache(int window, int max_block) : window_(window), max_block_(max_block) {}
+  KvCache(int window, int max_block, int kv_heads, int head_dim, mlx::core::Dtype dtype)
+      : window_(window), max_block_(max_block), kv_heads_(kv_heads), head_dim_(head_dim), dtype_(dtype) {}
 
-  /** Appends T rows after the kept ones. `commit` makes them kept; without it the next write replaces them.
-   */
-  void write(const array& keys, const array& values);
+  /** The buffers, with room for T rows after the kept ones. */
+  kernels::CacheRows reserve(int rows);
+  /** What a step of T rows made of them. `commit` makes the rows kept; without it the next step replaces
+   * them. */
+  void wrote(const array& keys, const array& values, int rows);
   /** What the last `queries` written rows may see: all of it on full layers, their windows on sliding ones.
    */
-  const KvView& visible(int queries);
+  const kernels::KeyRows& visible(int queries);
   /** Keeps the written rows. */
   void commit();
   /** Drops the last n kept rows. */
@@ -64,13 +68,18 @@ class KvCache {
   int position() const { return first_ + length_; }
 
  private:
-  void make_room(int rows, const array& like_keys, const array& like_values);
+  void make_room(int rows);
+  /** A buffer of `capacity` rows, with rows [begin, length_) of `old` at its front. */
+  array moved(const std::optional<array>& old, int begin, int capacity) const;
   int capacity_for(int rows) const;
   void count_copies();
   KvView rows(int begin, int end) const;
 
   int window_;
   int max_block_;
+  int kv_heads_;
+  int head_dim_;
+  mlx::core::Dtype dtype_;
   /** (1, kv_heads, capacity, head_dim); row r is position first_ + r. */
   std::optional<array> keys_;
   std::optional<array> values_;
@@ -80,7 +89,7 @@ class KvCache {
   int written_ = 0;
   /** The view of the step that is being built; dropped with it, for a view keeps its buffer from being
    * reused. */
-  std::optional<KvView> visible_;
+  std::optional<kernels::KeyRows> visible_;
   int visible_queries_ = 0;
   /** Where keys_ lay at the last write, to tell whether that write was in place. */
   const void* keys_memory_ = nullptr;

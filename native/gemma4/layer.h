@@ -2,50 +2,35 @@
 #pragma once
 
 #include <optional>
-#include <string>
 
-#include "gemma4/attention.h"
 #include "gemma4/config.h"
-#include "gemma4/experts.h"
-#include "gemma4/mlp.h"
-#include "gemma4/per_layer_inputs.h"
+#include "gemma4/kv_cache.h"
 #include "gemma4/weights.h"
+#include "kernels/blocks.h"
 
 namespace mlx_gemma::gemma4 {
 
-/** Gemma4TextDecoderLayer of modeling_gemma4.py, in the pieces that the model needs apart. */
+/**
+ * Gemma4TextDecoderLayer of modeling_gemma4.py. `table` is that of the layer's rope for the T rows,
+ * `per_layer` their (1, T, P), where the model has per-layer inputs.
+ */
 class Layer {
  public:
-  /** Reads the tensors under "layers.<index>". `rope` must outlive this. */
-  Layer(const Config& config, int index, const Weights& weights, const Rope& rope);
+  /** Reads the tensors under "layers.<index>". */
+  Layer(const Config& config, int index, const Weights& weights);
 
-  /** input_layernorm: what K/V and queries are made of. (1, T, H) → (1, T, H) */
-  array normed(const array& h) const { return input_layernorm_(h); }
-
-  /** Producer layers: K/V of x = normed(h), whose first row is at `position`, into `cache`. */
-  void write(const array& x, int position, KvCache& cache) const { self_attn_.write(x, position, cache); }
-
-  /**
-   * The layer on the last T rows of those that were written to `cache`.
-   * @param h (1, T, H)
-   * @param x normed(h), (1, T, H)
-   * @param per_layer (1, T, P), where the model has per-layer inputs
-   * @return (1, T, H)
-   */
-  array operator()(const array& h, const array& x, const std::optional<array>& per_layer, int position,
+  /** h (1, T, H) → (1, T, H); a producer layer writes the K/V of its T rows into `cache` first. */
+  array operator()(const array& h, const std::optional<array>& per_layer, const array& table,
                    KvCache& cache) const;
 
+  /** Producer layers: the K/V of h alone, for when no row, or not every row, is needed further on. */
+  void write(const array& h, const array& table, KvCache& cache) const;
+  /** The layer on the last T of the rows that were written to `cache`. */
+  array read(const array& h, const std::optional<array>& per_layer, const array& table, KvCache& cache) const;
+
  private:
-  Attention self_attn_;
-  Mlp mlp_;
-  std::optional<ExpertsBlock> experts_;
-  RmsNorm input_layernorm_;
-  RmsNorm post_attention_layernorm_;
-  RmsNorm pre_feedforward_layernorm_;
-  RmsNorm post_feedforward_layernorm_;
-  std::optional<PerLayerGate> per_layer_gate_;
-  /** (1) */
-  array layer_scalar_;
+  kernels::AttentionLayer attention_;
+  kernels::FeedForwardLayer feed_forward_;
 };
 
 }  // namespace mlx_gemma::gemma4

@@ -29,7 +29,7 @@ void check_tokens(const array& tokens) {
 
 }  // namespace
 
-Caches::Caches(const Config& config, int max_block) : max_block_(max_block) {
+Caches::Caches(const Config& config, int max_block, Dtype dtype) : max_block_(max_block) {
   if (max_block < 1) throw std::invalid_argument("maxBlock must be at least 1");
   slots_.resize(config.layers.size());
   for (int i = 0; i < config.num_layers(); ++i) {
@@ -37,7 +37,8 @@ Caches::Caches(const Config& config, int max_block) : max_block_(max_block) {
     if (config.is_producer(i)) {
       slots_[i] = static_cast<int>(caches_.size());
       exported_slots_[index(layer.type)] = slots_[i];
-      caches_.emplace_back(layer.type == LayerType::kSliding ? config.sliding_window : 0, max_block);
+      const int window = layer.type == LayerType::kSliding ? config.sliding_window : 0;
+      caches_.emplace_back(window, max_block, layer.num_kv_heads, layer.head_dim, dtype);
     } else {
       slots_[i] = slots_[layer.kv_source];
     }
@@ -91,6 +92,7 @@ size_t Caches::nbytes() const {
 
 Model::Model(Config config, const Weights& weights)
     : config_(checked(std::move(config))),
+      dtype_(weights.dtype()),
       last_producer_(config_.last_producer()),
       embed_tokens_(weights, "embed_tokens", config_.vocab_size, config_.hidden_size,
                     std::sqrt(static_cast<double>(config_.hidden_size))),
@@ -98,11 +100,11 @@ Model::Model(Config config, const Weights& weights)
   if (config_.hidden_size_per_layer_input > 0) per_layer_inputs_.emplace(config_, weights);
   for (LayerType type : kAllLayerTypes) {
     const std::vector<float>& frequencies = config_.inverse_frequencies[index(type)];
-    if (!frequencies.empty()) ropes_[index(type)] = std::make_unique<Rope>(frequencies);
+    if (!frequencies.empty()) ropes_[index(type)].emplace(frequencies);
   }
   layers_.reserve(config_.layers.size());
   for (int i = 0; i < config_.num_layers(); ++i) {
-    layers_.emplace_back(config_, i, weights, *ropes_[index(config_.layers[i].type)]);
+    layers_.emplace_back(config_, i, weights);
   }
   if (config_.final_logit_softcapping > 0) softcap_ = array(config_.final_logit_softcapping, weights.dtype());
 }
@@ -113,33 +115,41 @@ array Model::head(const array& last_hidden) const {
   return mx::multiply(mx::tanh(mx::divide(logits, *softcap_)), *softcap_);
 }
 
+std::array<std::optional<array>, kLayerTypes> Model::rope_tables(int position, int rows) const {
+  std::array<std::optional<array>, kLayerTypes> tables;
+  for (LayerType type : kAllLayerTypes) {
+    if (const auto& rope = ropes_[index(type)]) tables[index(type)] = rope->table(position, rows, dtype());
+  }
+  return tables;
+}
+
 std::optional<Output> Model::forward(const array& tokens, Caches& caches, Rows rows) const {
   check_tokens(tokens);
-  const int length = tokens.shape(1);
-  int position = caches.position();
+  const int length = tokens.shape(1), position = caches.position();
   array h = embed_tokens_(tokens);  // (1, T, H)
   std::optional<array> per_layer;   // (1, T, L * P)
   if (per_layer_inputs_) per_layer = (*per_layer_inputs_)(tokens, h);
+  auto tables = rope_tables(position, length);
 
   for (int i = 0; i < config_.num_layers(); ++i) {
     const Layer& layer = layers_[i];
     KvCache& cache = caches.of_layer(i);
-    array x = layer.normed(h);  // (1, T, H)
-    if (config_.is_producer(i)) layer.write(x, position, cache);
-    if (i == last_producer_ && rows == Rows::kNone) {
+    const std::optional<array>& table = tables[index(config_.layers[i].type)];
+    // Once all K/V of the step is written, only the rows that were asked for are needed.
+    const bool narrow = i == last_producer_ && rows != Rows::kAll && (rows == Rows::kNone || length > 1);
+    if (narrow) layer.write(h, *table, cache);
+    if (narrow && rows == Rows::kNone) {
       caches.commit(length);
       return std::nullopt;
     }
-    if (i == last_producer_ && rows == Rows::kLast && length > 1) {
-      // All K/V of the step is written: from here on only the last position is needed.
-      position += length - 1;
+    if (narrow) {
       h = last_row(h);  // (1, 1, H)
-      x = last_row(x);
       if (per_layer) per_layer = last_row(*per_layer);
+      tables = rope_tables(position + length - 1, 1);
     }
     std::optional<array> own_input;  // (1, T', P)
     if (per_layer) own_input = per_layer_inputs_->of_layer(*per_layer, i);
-    h = layer(h, x, own_input, position, cache);
+    h = narrow ? layer.read(h, own_input, *table, cache) : layer(h, own_input, *table, cache);
   }
   caches.commit(length);
   const array last_hidden = norm_(h);  // (1, T', H)

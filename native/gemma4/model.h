@@ -34,7 +34,8 @@ struct Output {
 /** K/V caches of one generation: one for each producer layer, all at the same position. */
 class Caches {
  public:
-  Caches(const Config& config, int max_block);
+  /** @param dtype of the keys and values: the model's */
+  Caches(const Config& config, int max_block, Dtype dtype);
 
   /** Tokens that are processed and kept. */
   int position() const { return position_; }
@@ -79,6 +80,8 @@ class Model {
   Model& operator=(const Model&) = delete;
 
   const Config& config() const { return config_; }
+  /** Of activations. */
+  Dtype dtype() const { return dtype_; }
 
   /** `embed_tokens[ids] * sqrt(H)`: ids int32 (1, T) → (1, T, H). */
   array embed(const array& tokens) const { return embed_tokens_(tokens); }
@@ -94,13 +97,16 @@ class Model {
 
  private:
   array head(const array& last_hidden) const;
+  /** By index(LayerType): kernels::rope_table() of the rows of a step. */
+  std::array<std::optional<array>, kLayerTypes> rope_tables(int position, int rows) const;
 
   Config config_;
+  Dtype dtype_;
   int last_producer_;
   Embedding embed_tokens_;
   std::optional<PerLayerInputs> per_layer_inputs_;
-  /** By index(LayerType); at a fixed address, for layers point to them. */
-  std::array<std::unique_ptr<Rope>, kLayerTypes> ropes_;
+  /** By index(LayerType). */
+  std::array<std::optional<Rope>, kLayerTypes> ropes_;
   std::vector<Layer> layers_;
   RmsNorm norm_;
   std::optional<array> softcap_;

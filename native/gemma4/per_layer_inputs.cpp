@@ -33,17 +33,4 @@ array PerLayerInputs::of_layer(const array& per_layer, int layer) const {
   return mx::slice(per_layer, {0, 0, layer * size_}, {1, per_layer.shape(1), (layer + 1) * size_});
 }
 
-PerLayerGate::PerLayerGate(const Config& config, const Weights& weights, const std::string& layer)
-    : per_layer_input_gate_(weights, layer + ".per_layer_input_gate", config.hidden_size,
-                            config.hidden_size_per_layer_input),
-      per_layer_projection_(weights, layer + ".per_layer_projection", config.hidden_size_per_layer_input,
-                            config.hidden_size),
-      post_per_layer_input_norm_(weights, layer + ".post_per_layer_input_norm", config.hidden_size,
-                                 config.rms_norm_eps) {}
-
-array PerLayerGate::operator()(const array& h, const array& per_layer) const {
-  const array gated = kernels::gelu_multiply(per_layer_input_gate_(h), per_layer);  // (1, T, P)
-  return mx::add(h, post_per_layer_input_norm_(per_layer_projection_(gated)));      // (1, T, H)
-}
-
 }  // namespace mlx_gemma::gemma4

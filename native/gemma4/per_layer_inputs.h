@@ -31,17 +31,4 @@ class PerLayerInputs {
   Scale input_scale_;
 };
 
-/** A layer's last block: lets its per-layer input into the residual stream. */
-class PerLayerGate {
- public:
-  PerLayerGate(const Config& config, const Weights& weights, const std::string& layer);
-  /** h (1, T, H), per_layer (1, T, P) → h + norm(projection(gelu_tanh(gate(h)) * per_layer)) */
-  array operator()(const array& h, const array& per_layer) const;
-
- private:
-  Linear per_layer_input_gate_;
-  Linear per_layer_projection_;
-  RmsNorm post_per_layer_input_norm_;
-};
-
 }  // namespace mlx_gemma::gemma4

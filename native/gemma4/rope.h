@@ -18,8 +18,8 @@ class Rope {
  public:
   /** @param inverse_frequencies head_dim / 2 values, in radians for each position */
   explicit Rope(const std::vector<float>& inverse_frequencies);
-  /** x (1, heads, T, d), row t at `position + t` → the same shape. */
-  array operator()(const array& x, int position) const;
+  /** kernels::rope_table() of T rows, the first at `position`: (2, T, d / 2). */
+  array table(int position, int rows, mlx::core::Dtype dtype) const;
 
  private:
   array inverse_frequencies_;

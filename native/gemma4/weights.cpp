@@ -35,13 +35,6 @@ Shape with_last(Shape shape, int last) {
   return shape;
 }
 
-array product(const array& x, const StoredWeight& weight) {
-  if (const auto* packed = std::get_if<kernels::QuantizedWeight>(&weight)) {
-    return kernels::quantized_linear(x, *packed);
-  }
-  return kernels::linear(x, std::get<array>(weight));
-}
-
 }  // namespace
 
 Weights::Weights(std::unordered_map<std::string, array> by_name, Quantizations quantizations)
@@ -111,7 +104,7 @@ StoredWeight Weights::stored_table(const std::string& module, int rows, int dims
   return stored(module, {table.shape(0), dims});
 }
 
-array Linear::operator()(const array& x) const { return product(x, weight_); }
+array Linear::operator()(const array& x) const { return kernels::project(x, weight_); }
 
 Embedding::Embedding(const Weights& weights, const std::string& name, int rows, int dims, double scale)
     : weight_(weights.stored_table(name, rows, dims)), scale_(static_cast<float>(scale), weights.dtype()) {}
@@ -123,7 +116,7 @@ array Embedding::operator()(const array& ids) const {
   return mx::multiply(mx::take(std::get<array>(weight_), ids, 0), scale_);
 }
 
-array Embedding::as_linear(const array& x) const { return product(x, weight_); }
+array Embedding::as_linear(const array& x) const { return kernels::project(x, weight_); }
 
 RmsNorm::RmsNorm(const Weights& weights, const std::string& name, int dims, float eps)
     : weight_(weights.at(name + ".weight", {dims})), eps_(eps) {}

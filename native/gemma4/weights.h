@@ -5,9 +5,8 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
-#include <variant>
 
-#include "kernels/kernels.h"
+#include "kernels/blocks.h"
 #include "mlx/array.h"
 
 namespace mlx_gemma::gemma4 {
@@ -27,7 +26,7 @@ struct Quantization {
 using Quantizations = std::unordered_map<std::string, Quantization>;
 
 /** A weight as it is stored. */
-using StoredWeight = std::variant<array, kernels::QuantizedWeight>;
+using StoredWeight = kernels::Matrix;
 
 /** Tensors by canonical name: the checkpoint's, without the prefix of the text model. */
 class Weights {

@@ -1,7 +1,9 @@
 // The two halves of a decoder layer, each as one node of the graph.
 #pragma once
 
+#include <functional>
 #include <optional>
+#include <utility>
 #include <variant>
 
 #include "kernels.h"
@@ -85,6 +87,11 @@ struct AttentionOutput {
 AttentionOutput attention_block(const array& h, const AttentionLayer& layer, const array& rope_table,
                                 const CacheRows& cache);
 
+/** The first half of that alone, where no query is needed: the buffers with the step's rows. Always a
+ * composition. */
+std::pair<array, array> write_keys_values(const array& h, const AttentionLayer& layer,
+                                          const array& rope_table, const CacheRows& cache);
+
 /** Weights of the rest of a layer. All arrays of one dtype, that of the activations. */
 struct FeedForwardLayer {
   array pre_feedforward_layernorm;   // (H)
@@ -92,6 +99,9 @@ struct FeedForwardLayer {
   Matrix up_proj;                    // (I, H)
   Matrix down_proj;                  // (H, I)
   array post_feedforward_layernorm;  // (H)
+  /** What becomes of the MLP's output (1, T, H), given h too, before the norm: a mixture of experts beside
+   * it. */
+  std::function<array(const array& dense, const array& h)> experts;
   /** Models with per-layer inputs. */
   struct PerLayerInput {
     Matrix gate;        // (P, H)
@@ -105,7 +115,8 @@ struct FeedForwardLayer {
 
 /**
  * y = h + post_feedforward_layernorm(down(gelu_tanh(gate(x)) * up(x))), x = pre_feedforward_layernorm(h);
- * with per-layer inputs y = y + norm(projection(gelu_tanh(gate(y)) * per_layer)); then y * layer_scalar.
+ * with per-layer inputs y = y + norm(projection(gelu_tanh(gate(y)) * per_layer)); then y * layer_scalar. A
+ * layer with experts is a composition.
  *
  * @param h (1, T, H)
  * @param per_layer (1, T, P), maybe a view; absent without per-layer inputs

@@ -1,4 +1,6 @@
 // The blocks as compositions.
+#include <algorithm>
+
 #include "blocks.h"
 #include "mlx/ops.h"
 
@@ -6,17 +8,6 @@ namespace mlx_gemma::kernels {
 
 namespace mx = mlx::core;
 
-array project(const array& x, const Matrix& matrix) {
-  if (const auto* packed = std::get_if<QuantizedWeight>(&matrix)) return quantized_linear(x, *packed);
-  return linear(x, std::get<array>(matrix));
-}
-
-int outputs(const Matrix& matrix) {
-  if (const auto* packed = std::get_if<QuantizedWeight>(&matrix)) return packed->outputs();
-  return std::get<array>(matrix).shape(0);
-}
-
-namespace composed {
 namespace {
 
 /** (1, T, n * d) → (1, n, T, d), each head normed. */
@@ -25,7 +16,18 @@ array normed_heads(const array& x, int width, const std::optional<array>& norm, 
   return mx::transpose(rms_norm(mx::reshape(x, {1, rows, heads, width}), norm, eps), {0, 2, 1, 3});
 }
 
-/** The block from its normed input on. */
+/** write_keys_values() from x = input_layernorm(h) on. */
+std::pair<array, array> written(const array& x, const AttentionLayer& layer, const array& rope_table,
+                                const CacheRows& cache) {
+  const int width = cache.keys.shape(3);
+  const array raw_keys = project(x, layer.kv->k_proj);
+  const array raw_values = layer.kv->v_proj ? project(x, *layer.kv->v_proj) : raw_keys;
+  const array keys = rope(normed_heads(raw_keys, width, layer.kv->k_norm, layer.eps), rope_table);
+  const array values = normed_heads(raw_values, width, std::nullopt, layer.eps);
+  return {kv_write(cache.keys, keys, cache.offset), kv_write(cache.values, values, cache.offset)};
+}
+
+/** attention_block() from x = input_layernorm(h) on. */
 array attended(const array& h, const array& x, const AttentionLayer& layer, const array& rope_table,
                const KeyRows& seen) {
   const int rows = h.shape(1), width = seen.keys.shape(3);
@@ -41,6 +43,23 @@ array rows_of(const array& buffer, int begin, int end) {
 
 }  // namespace
 
+array project(const array& x, const Matrix& matrix) {
+  if (const auto* packed = std::get_if<QuantizedWeight>(&matrix)) return quantized_linear(x, *packed);
+  return linear(x, std::get<array>(matrix));
+}
+
+int outputs(const Matrix& matrix) {
+  if (const auto* packed = std::get_if<QuantizedWeight>(&matrix)) return packed->outputs();
+  return std::get<array>(matrix).shape(0);
+}
+
+std::pair<array, array> write_keys_values(const array& h, const AttentionLayer& layer,
+                                          const array& rope_table, const CacheRows& cache) {
+  return written(rms_norm(h, layer.input_layernorm, layer.eps), layer, rope_table, cache);
+}
+
+namespace composed {
+
 array attention_block(const array& h, const AttentionLayer& layer, const array& rope_table,
                       const KeyRows& seen) {
   return attended(h, rms_norm(h, layer.input_layernorm, layer.eps), layer, rope_table, seen);
@@ -48,26 +67,21 @@ array attention_block(const array& h, const AttentionLayer& layer, const array& 
 
 AttentionOutput attention_block(const array& h, const AttentionLayer& layer, const array& rope_table,
                                 const CacheRows& cache) {
-  const int width = cache.keys.shape(3), end = cache.offset + h.shape(1);
   const array x = rms_norm(h, layer.input_layernorm, layer.eps);
-  const array raw_keys = project(x, layer.kv->k_proj);
-  const array raw_values = layer.kv->v_proj ? project(x, *layer.kv->v_proj) : raw_keys;
-  const array fresh_keys = rope(normed_heads(raw_keys, width, layer.kv->k_norm, layer.eps), rope_table);
-  const array keys = kv_write(cache.keys, fresh_keys, cache.offset);
-  const array values =
-      kv_write(cache.values, normed_heads(raw_values, width, std::nullopt, layer.eps), cache.offset);
+  const auto [keys, values] = written(x, layer, rope_table, cache);
   const int begin = cache.window > 0 ? std::max(0, cache.offset - cache.window + 1) : 0;
-  const KeyRows seen{
-      rows_of(keys, begin, end), rows_of(values, begin, end),
-      AttentionMask{cache.first_position + cache.offset, cache.window, cache.first_position + begin}};
+  const int end = cache.offset + h.shape(1);
+  const AttentionMask mask{cache.first_position + cache.offset, cache.window, cache.first_position + begin};
+  const KeyRows seen{rows_of(keys, begin, end), rows_of(values, begin, end), mask};
   return {attended(h, x, layer, rope_table, seen), keys, values};
 }
 
 array feed_forward_block(const array& h, const FeedForwardLayer& layer,
                          const std::optional<array>& per_layer) {
   const array x = rms_norm(h, layer.pre_feedforward_layernorm, layer.eps);
-  const array fed =
-      project(gelu_multiply(project(x, layer.gate_proj), project(x, layer.up_proj)), layer.down_proj);
+  const array inner = gelu_multiply(project(x, layer.gate_proj), project(x, layer.up_proj));  // (1, T, I)
+  array fed = project(inner, layer.down_proj);
+  if (layer.experts) fed = layer.experts(fed, h);
   array y = mx::add(h, rms_norm(fed, layer.post_feedforward_layernorm, layer.eps));
   if (layer.per_layer_input) {
     const auto& [gate, projection, norm] = *layer.per_layer_input;

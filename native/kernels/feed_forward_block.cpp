@@ -125,7 +125,8 @@ array feed_forward_block(const array& h, const FeedForwardLayer& layer,
   }
   const Matrix* gate = own ? &own->gate : &layer.gate_proj;
   const Matrix* projection = own ? &own->projection : &layer.gate_proj;
-  if (!fits_primitive(h, {&layer.gate_proj, &layer.up_proj, &layer.down_proj, gate, projection})) {
+  if (layer.experts ||
+      !fits_primitive(h, {&layer.gate_proj, &layer.up_proj, &layer.down_proj, gate, projection})) {
     return composed::feed_forward_block(h, layer, per_layer);
   }
   std::vector<array> inputs{h,

@@ -1,30 +1,43 @@
-#The kernels' sources and what each of them must be compiled with. Include it, then add MLX_GEMMA_KERNEL_SOURCES to a
-#target in the same directory scope.
+# The kernels' sources and what each of them must be compiled with. Include it, then add MLX_GEMMA_KERNEL_SOURCES to a
+# target in the same directory scope.
 
 set(_kernels ${CMAKE_CURRENT_LIST_DIR})
-    set(MLX_GEMMA_KERNEL_SOURCES ${_kernels} / activation.cpp ${_kernels} / arrays.cpp ${_kernels} /
-        attention.cpp ${_kernels} / attention_block.cpp ${_kernels} / composed.cpp ${_kernels} /
-        cores.cpp ${_kernels} / feed_forward_block.cpp ${_kernels} / isa.cpp ${_kernels} /
-        isa_avx2.cpp ${_kernels} / isa_avx512.cpp ${_kernels} / isa_portable.cpp ${_kernels} /
-        kv_write.cpp ${_kernels} / linear.cpp ${_kernels} / mlx_operations.cpp ${_kernels} /
-        norm.cpp ${_kernels} / quantized.cpp ${_kernels} / rope.cpp ${_kernels} / thread_pool.cpp)
+set(MLX_GEMMA_KERNEL_SOURCES
+    ${_kernels}/activation.cpp
+    ${_kernels}/arrays.cpp
+    ${_kernels}/attention.cpp
+    ${_kernels}/attention_block.cpp
+    ${_kernels}/composed.cpp
+    ${_kernels}/cores.cpp
+    ${_kernels}/feed_forward_block.cpp
+    ${_kernels}/isa.cpp
+    ${_kernels}/isa_avx2.cpp
+    ${_kernels}/isa_avx512.cpp
+    ${_kernels}/isa_portable.cpp
+    ${_kernels}/kv_write.cpp
+    ${_kernels}/linear.cpp
+    ${_kernels}/mlx_operations.cpp
+    ${_kernels}/norm.cpp
+    ${_kernels}/quantized.cpp
+    ${_kernels}/rope.cpp
+    ${_kernels}/thread_pool.cpp)
 
-#One order of operations and one rounding each, whatever the compiler thinks of a* b + c; \
-    and always optimized : these
-#files are loops.
-        set(_exact - O3 - ffp -
-                contract = off) if (CMAKE_SYSTEM_PROCESSOR MATCHES
-                                    "^(x86_64|AMD64|amd64)$" AND NOT CMAKE_OSX_ARCHITECTURES MATCHES "arm64")
-            set(_avx2 - mavx2 - mfma - mf16c)
-                set(_avx512 ${_avx2} - mavx512f - mavx512dq) if (CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-                    list(APPEND _avx512 - Wno - maybe - uninitialized - Wno - uninitialized) #of GCC
-    12's own header endif() endif()
-        set_source_files_properties(${_kernels} / isa_portable.cpp PROPERTIES COMPILE_OPTIONS "${_exact}")
-            set_source_files_properties(${_kernels} / isa_avx2.cpp PROPERTIES COMPILE_OPTIONS
-                                                      "${_exact};${_avx2}")
-                set_source_files_properties(${_kernels} / isa_avx512.cpp PROPERTIES COMPILE_OPTIONS
-                                                          "${_exact};${_avx512}")
+# One order of operations and one rounding each, whatever the compiler thinks of a * b + c; and always optimized: these
+# files are loops.
+set(_exact -O3 -ffp-contract=off)
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$" AND NOT CMAKE_OSX_ARCHITECTURES MATCHES "arm64")
+  set(_avx2 -mavx2 -mfma -mf16c)
+  set(_avx512 ${_avx2} -mavx512f -mavx512dq)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    list(APPEND _avx512 -Wno-maybe-uninitialized -Wno-uninitialized) # of GCC 12's own header
+  endif()
+endif()
+set_source_files_properties(${_kernels}/isa_portable.cpp PROPERTIES COMPILE_OPTIONS "${_exact}")
+set_source_files_properties(${_kernels}/isa_avx2.cpp PROPERTIES COMPILE_OPTIONS "${_exact};${_avx2}")
+set_source_files_properties(${_kernels}/isa_avx512.cpp PROPERTIES COMPILE_OPTIONS "${_exact};${_avx512}")
 
-                    set(MLX_GEMMA_KERNEL_TEST_SOURCES ${_kernels} / test / accuracy_test.cpp ${_kernels} /
-                        test / blocks_test.cpp ${_kernels} / test / kernels_test.cpp ${_kernels} / test /
-                        law_test.cpp)
+set(MLX_GEMMA_KERNEL_TEST_SOURCES
+    ${_kernels}/test/accuracy_test.cpp
+    ${_kernels}/test/blocks_test.cpp
+    ${_kernels}/test/kernels_test.cpp
+    ${_kernels}/test/law_test.cpp)
