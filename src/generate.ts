@@ -8,6 +8,7 @@ import { checkSampling, GREEDY, type SamplingOptions } from "./speculative/sampl
 import { type GenerationStats, StatsCollector } from "./speculative/stats.js";
 import { greedyVerifier, samplingVerifier, type Verifier } from "./speculative/verifier.js";
 import type { StepOutput } from "./target/target.js";
+import { refuseMediaTokens } from "./text/media.js";
 import { TokenSink } from "./text/sink.js";
 import { whileRunning } from "./while-running.js";
 
@@ -163,6 +164,7 @@ function settle(pair: LoadedPair, options: GenerateOptions) {
   if (stranger !== undefined) {
     throw bad(`prompt token id ${stranger} is not in the vocabulary (0 … ${vocabSize - 1})`);
   }
+  refuseMediaTokens(options.promptIds, pair.mediaTokenIds ?? {});
   if (options.promptIds.length >= maxPositionEmbeddings) {
     throw new MlxGemmaError(
       "context",

@@ -2,9 +2,12 @@ import {
   type AssistantCheckpoint,
   checkPair,
   type FloatDtype,
-  findAssistant,
+  type FoundAssistant,
+  locateAssistant,
+  locateCheckpoint,
   openAssistant,
   openTarget,
+  type TargetConfig,
 } from "./checkpoint/index.js";
 import type { Drafter } from "./drafter/drafter.js";
 import { Gemma4Assistant } from "./drafter/gemma4-assistant.js";
@@ -15,6 +18,7 @@ import type { Exactness } from "./speculative/stats.js";
 import { Gemma4Target } from "./target/gemma4-target.js";
 import type { Target } from "./target/target.js";
 import { type ChatMessage, openChatTemplate } from "./text/chat-template.js";
+import { refuseMediaText } from "./text/media.js";
 import { openTokenizer, type Tokenizer } from "./text/tokenizer.js";
 
 const DTYPE_OF = { bf16: "bfloat16", f16: "float16", f32: "float32" } as const;
@@ -25,6 +29,10 @@ export interface LoadedPair extends Disposable {
   readonly drafter?: Drafter;
   readonly tokenizer?: Tokenizer;
   readonly eosTokenIds: readonly number[];
+  /** Ids that stand for an image, sound or video in a prompt: they are refused. */
+  readonly mediaTokenIds?: TargetConfig["mediaTokenIds"];
+  /** Which assistant `draft: "assistant"` took, and why. */
+  readonly assistant?: FoundAssistant;
   /** Whether drafted text is known to be that of plain decoding on this device. */
   readonly exact: Exactness;
   /** What a user should know of what was loaded, a line each. */
@@ -32,28 +40,37 @@ export interface LoadedPair extends Disposable {
   /**
    * Token ids of a prompt, in the checkpoint's chat template unless `raw`.
    *
-   * @throws MlxGemmaError `checkpoint` when the folder has no tokenizer or a broken template, `disposed`.
+   * @throws MlxGemmaError `checkpoint` when the folder has no tokenizer or a broken template, `usage` for a prompt that
+   * asks for an image, sound or video, `disposed`.
    */
   encodePrompt(prompt: string, options?: EncodeOptions): Promise<number[]>;
 }
 
 /**
- * Loads a target and, when asked for, its drafter. A drafter that can't be used is an error, never plain decoding.
+ * Loads a target and, when asked for, its drafter, from folders or the hub. A drafter that can't be used is an error,
+ * never plain decoding.
  *
- * @throws MlxGemmaError `checkpoint`, `unsupported`, `pair`, `addon`, `native` or `aborted`; `usage` for an
- * option out of range.
+ * @throws MlxGemmaError `checkpoint`, `unsupported`, `pair`, `addon`, `native` or `aborted`; `hub` or `disk` for a
+ * repository that can't be had; `usage` for an option out of range.
  */
 export async function load(options: LoadOptions = {}): Promise<LoadedPair> {
   const { signal } = options;
   checkOptions(options);
+  const { offline, onDownload } = options;
+  const hub = {
+    ...(offline === undefined ? {} : { offline }),
+    ...(onDownload ? { onProgress: onDownload } : {}),
+    ...(signal ? { signal } : {}),
+  };
   // All files are checked before any weight is read.
-  const checkpoint = openTarget(options.model);
+  const checkpoint = openTarget(
+    await locateCheckpoint(options.model, { ...hub, revision: options.revision }),
+  );
   const draft = options.draft ?? "none";
+  const found = draft === "assistant" ? await locateAssistant(checkpoint.folder, hub) : undefined;
   const assistant =
-    draft === "none"
-      ? undefined
-      : openAssistant(draft === "assistant" ? findAssistant(checkpoint.folder) : draft);
-  if (assistant) checkPair(checkpoint.config, assistant.config);
+    draft === "none" ? undefined : openAssistant(found?.folder ?? (await locateCheckpoint(draft, hub)));
+  const notes = assistant ? checkPair(checkpoint, assistant).notes : [];
   const tokenizer = await openTokenizer(checkpoint.folder);
 
   const native = addon();
@@ -75,11 +92,18 @@ export async function load(options: LoadOptions = {}): Promise<LoadedPair> {
     ...(drafter ? { drafter } : {}),
     ...(tokenizer ? { tokenizer } : {}),
     eosTokenIds: checkpoint.config.eosTokenIds,
+    mediaTokenIds: checkpoint.config.mediaTokenIds,
+    ...(found ? { assistant: found } : {}),
     // The CPU kernels give each row the same bits in any block; MLX's own operations promise nothing.
     exact: native.kernels() === "mlx" ? "unknown" : "by construction",
-    warnings: tokenizer
-      ? [template?.warning ?? []].flat()
-      : [`${checkpoint.folder} has no tokenizer.json: answers are token ids, without text`],
+    warnings: [
+      ...checkpoint.weights.warnings,
+      ...(assistant?.weights.warnings ?? []),
+      ...notes,
+      ...(tokenizer
+        ? [template?.warning ?? []].flat()
+        : [`${checkpoint.folder} has no tokenizer.json: answers are token ids, without text`]),
+    ],
     async encodePrompt(prompt, { raw = false, system } = {}) {
       if (disposed) throw new MlxGemmaError("disposed", "the pair is disposed");
       if (!tokenizer || !template) {
@@ -88,6 +112,7 @@ export async function load(options: LoadOptions = {}): Promise<LoadedPair> {
           `${checkpoint.folder} has no tokenizer.json to read a prompt with; copy it there, or give --prompt-ids`,
         );
       }
+      for (const text of [prompt, system]) refuseMediaText(text ?? "");
       if (raw) return tokenizer.encodeRaw(prompt);
       const messages: ChatMessage[] = [{ role: "user", content: prompt }];
       if (system !== undefined) messages.unshift({ role: "system", content: system });

@@ -1,3 +1,4 @@
+import type { HubProgress } from "./checkpoint/hub/progress.js";
 import type { SamplingOptions } from "./speculative/sampling.js";
 
 /** The most tokens that a round may propose. */
@@ -14,10 +15,19 @@ export type DtypeName = (typeof DTYPES)[number];
 type Optional<T> = { readonly [K in keyof T]?: T[K] | undefined };
 
 export interface LoadOptions {
-  /** Folder of the target; default: the embedded tiny pair's. */
+  /**
+   * The target's folder, or its repository on the hub (`org/name`, `org/name@revision`); default: the embedded tiny
+   * pair's folder. A folder wins over a repository of the same name; `hf://org/name` is the repository in any case.
+   */
   readonly model?: string | undefined;
-  /** `assistant`: the one that belongs to the target; `none` (the default); or a folder. */
+  /** `assistant`: the one that belongs to the target; `none` (the default); or a folder or repository. */
   readonly draft?: string | undefined;
+  /** Branch, tag or commit of the target's repository; default: the one in its name, else `main`. */
+  readonly revision?: string | undefined;
+  /** Take what the cache of the hub has, never ask the network; default: HF_HUB_OFFLINE. */
+  readonly offline?: boolean | undefined;
+  /** Told what is downloaded. */
+  readonly onDownload?: ((progress: HubProgress) => void) | undefined;
   /** Casts target and assistant at load; default: each checkpoint's own. */
   readonly dtype?: DtypeName | undefined;
   /** Threads of the CPU kernels; 0, the default: one for each physical core. */

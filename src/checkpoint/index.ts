@@ -7,8 +7,16 @@ import { openTensors } from "./shards.js";
 import type { AssistantCheckpoint, TargetCheckpoint, TargetConfig, WeightPlan } from "./types.js";
 import { planAssistant, planTarget } from "./weights.js";
 
-export { EMBEDDED_TARGET, findAssistant, locateFolder } from "./locate.js";
-export { checkPair } from "./pairing.js";
+export {
+  EMBEDDED_TARGET,
+  type FoundAssistant,
+  findAssistant,
+  locateFolder,
+  nameOfFolder,
+  noAssistant,
+} from "./locate.js";
+export { type LocateOptions, locateAssistant, locateCheckpoint } from "./locate-remote.js";
+export { type CheckedPair, checkFit, checkPair } from "./pairing.js";
 export type * from "./types.js";
 
 /**

@@ -75,6 +75,17 @@ export function isAssistantName(name: string): boolean {
   return /(?:^|[-_.])assistant(?:$|[-_.])/i.test(name);
 }
 
+/**
+ * What a checkpoint was before its conversion, for comparing a target's name with an assistant's: `gemma-4-e4b-it` for
+ * both `gemma-4-E4B-it-4bit` and `gemma-4-E4B-it-assistant-bf16`. Undefined for a name that speaks of no published
+ * size.
+ */
+export function originOf(name: string): string | undefined {
+  if (!pairOf(name)) return undefined;
+  const { stem } = splitName(name.replace(/^.*\//, "").replace(/[-_.]assistant(?=$|[-_.])/i, ""));
+  return stem.replace(/-q4_0-unquantized$/i, "").toLowerCase();
+}
+
 function isQat(name: string): boolean {
   return /[-_.]qat(?:$|[-_.])/i.test(name);
 }

@@ -1,8 +1,9 @@
 import { realpathSync, statSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { MlxGemmaError } from "../errors.js";
+import type { MlxGemmaError } from "../errors.js";
 import { checkpointError, describe, isFile, isObject, quote, readJson } from "./json.js";
+import { assistantCandidates, assistantFolderNames } from "./known-pairs.js";
 
 /** `src/checkpoint` and `dist/checkpoint` lie equally deep in the package. */
 const PACKAGE = fileURLToPath(new URL("../../", import.meta.url));
@@ -19,15 +20,7 @@ export function locateFolder(path?: string): string {
   const folder = resolve(path ?? EMBEDDED_TARGET);
   const stats = statSync(folder, { throwIfNoEntry: false });
   if (!stats) {
-    const hub = path !== undefined && /^[\w.-]+\/[\w.-]+$/.test(path);
-    throw checkpointError(
-      folder,
-      `expected the folder of a checkpoint, found nothing there; ${
-        hub
-          ? "this version downloads nothing: get the checkpoint first, then give its folder"
-          : "check the path"
-      }`,
-    );
+    throw checkpointError(folder, "expected the folder of a checkpoint, found nothing there; check the path");
   }
   if (!stats.isDirectory()) {
     throw checkpointError(
@@ -44,31 +37,66 @@ export function locateFolder(path?: string): string {
   return folder;
 }
 
+/** An assistant that was found for a target. */
+export interface FoundAssistant {
+  /** Absolute path. */
+  readonly folder: string;
+  /** Why it was taken, to be told: "named by …", "beside …". */
+  readonly why: string;
+  /** Found by what the target's name says, rather than where it belongs: the user should know. */
+  readonly guessed: boolean;
+}
+
 /**
- * The assistant that belongs to a target: the one that `assistant` in its config.json or generation_config.json
- * names (a path relative to the target's folder), else `<name>-assistant` beside it, else `assistant` beside it.
+ * The assistant that belongs to a target's folder, on this machine and without a cache: the one that `assistant` in its
+ * config.json or generation_config.json names (a path relative to the folder); else a folder beside it of a name that
+ * the target's gives ({@link assistantFolderNames}) or called `assistant`; else one of the same names in the folders
+ * of other organisations (`models/org/name`).
  *
- * @throws MlxGemmaError `checkpoint` that tells where it looked, or that what the config names isn't there.
+ * @returns undefined when none is there
+ * @throws MlxGemmaError `checkpoint` when what the config names isn't there.
  */
-export function findAssistant(targetFolder: string): string {
+export function findAssistant(targetFolder: string): FoundAssistant | undefined {
   const folder = resolve(targetFolder);
   const named = namedAssistant(folder);
   if (named) {
     const path = resolve(folder, named.path);
-    if (holdsConfig(path)) return path;
+    if (holdsConfig(path)) return { folder: path, why: `named by ${named.file}`, guessed: false };
     throw checkpointError(
       named.file,
       `assistant: expected the folder of an assistant at ${path}, found no config.json there; download it there, or give its folder as the drafter`,
     );
   }
-  const candidates = candidatesBeside(folder);
-  const found = candidates.find(holdsConfig);
-  if (found !== undefined) return found;
-  throw new MlxGemmaError(
-    "checkpoint",
-    `${folder}: expected its assistant at ${candidates.join(" or ")}, or named by "assistant" in config.json, found none; ` +
-      "give the assistant's folder as the drafter, or draft with none",
+  const found = candidatesBeside(folder).find(holdsConfig);
+  if (found === undefined) return undefined;
+  const own = [`${basename(folder)}-assistant`, "assistant"].includes(basename(found));
+  return { folder: found, why: own ? `beside ${folder}` : `by the name of ${folder}`, guessed: !own };
+}
+
+/**
+ * The error that no assistant was found.
+ *
+ * @param elsewhere other places that were searched
+ */
+export function noAssistant(targetFolder: string, elsewhere: readonly string[] = []): MlxGemmaError {
+  const folder = resolve(targetFolder);
+  const [first, ...others] = candidatesBeside(folder);
+  const places = [`${first}${others.length > 0 ? ` and ${others.length} like it` : ""}`, ...elsewhere];
+  return checkpointError(
+    folder,
+    `expected its assistant at ${places.join(", or ")}, or named by "assistant" in config.json, found none; ` +
+      "give the assistant's folder or name as the drafter, or draft with none",
   );
+}
+
+/**
+ * What a folder is called: `org/name` for a snapshot in the hub's cache (`models--org--name/snapshots/commit`), else
+ * its own name.
+ */
+export function nameOfFolder(folder: string): string {
+  const path = resolve(folder);
+  const [, id] = /[\\/]models--([^\\/]+)[\\/]snapshots[\\/][^\\/]+$/.exec(path) ?? [];
+  return id?.replace("--", "/") ?? basename(path);
 }
 
 function candidatesBeside(folder: string): string[] {
@@ -78,10 +106,15 @@ function candidatesBeside(folder: string): string[] {
   } catch {
     // The folder's own place is enough; opening it will say what is wrong.
   }
-  return [...places].flatMap((place) => [
-    join(dirname(place), `${basename(place)}-assistant`),
-    join(dirname(place), "assistant"),
-  ]);
+  return [...places].flatMap((place) => {
+    const parent = dirname(place);
+    const names = [...assistantFolderNames(basename(place)), "assistant"];
+    const organisations = assistantCandidates(`${basename(parent)}/${basename(place)}`);
+    return [
+      ...names.map((name) => join(parent, name)),
+      ...organisations.map((id) => join(dirname(parent), id)),
+    ];
+  });
 }
 
 function namedAssistant(folder: string): { readonly file: string; readonly path: string } | undefined {

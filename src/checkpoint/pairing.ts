@@ -1,19 +1,81 @@
 import { MlxGemmaError } from "../errors.js";
-import type { LayerType, NativeLayerConfig } from "../mlx/native.js";
-import type { AssistantConfig, RopeParameters, TargetConfig } from "./types.js";
+import type { NativeLayerConfig } from "../mlx/native.js";
+import { originOf } from "./known-pairs.js";
+import { LAYER_TYPES } from "./layers.js";
+import { nameOfFolder } from "./locate.js";
+import { compareTokenizers } from "./tokenizer-content.js";
+import type {
+  AssistantCheckpoint,
+  AssistantConfig,
+  RopeParameters,
+  TargetCheckpoint,
+  TargetConfig,
+} from "./types.js";
 
-const TYPES: readonly LayerType[] = ["sliding_attention", "full_attention"];
+/** A target and an assistant that fit. */
+export interface CheckedPair {
+  /** What may cost accepted drafts, a line each; at most one now. */
+  readonly notes: readonly string[];
+}
 
 /**
- * Checks that an assistant can draft for a target: it reads the target's embeddings, hidden states and K/V, so their
- * sizes, the vocabulary, the window and rope must be the same.
+ * Checks that an assistant can draft for a target: {@link checkFit}, and what both tokenizers call their ids where
+ * both folders have one. The families are not asked for: what fits by its values, fits.
+ *
+ * @throws MlxGemmaError `pair` with both values, `checkpoint` for a broken tokenizer.json.
+ */
+export function checkPair(target: TargetCheckpoint, assistant: AssistantCheckpoint): CheckedPair {
+  checkFit(target.config, assistant.config);
+  const renamed = compareTokenizers(target.folder, assistant.folder);
+  const reasons = [...differences(target, assistant), ...renamedTokens(renamed)];
+  if (reasons.length === 0) return { notes: [] };
+  return {
+    notes: [
+      `target and assistant fit, but ${reasons.join(", and ")}: fewer drafts may be accepted, the text stays the same`,
+    ],
+  };
+}
+
+/** What does not keep an assistant from drafting, though it was not made for this target. */
+function differences(target: TargetCheckpoint, assistant: AssistantCheckpoint): string[] {
+  const reasons: string[] = [];
+  const bits = new Set(Object.values(target.config.quantization ?? {}).map((how) => how.bits));
+  if (bits.size > 0) {
+    const told = [...bits].sort((a, b) => a - b).join(", ");
+    reasons.push(`the target's weights are packed in ${told} bits`);
+  }
+  const names = [target, assistant].map(({ folder }) => nameOfFolder(folder));
+  const [made, trained] = names.map(originOf);
+  if (made !== undefined && trained !== undefined && made !== trained) {
+    reasons.push(`the assistant (${names[1]}) was made for another fine-tune than ${names[0]}`);
+  }
+  if (isUnified(target.config) !== isUnified(assistant.config)) {
+    reasons.push(
+      `they are of different families (${target.config.modelType} and ${assistant.config.modelType})`,
+    );
+  }
+  return reasons;
+}
+
+function renamedTokens(ids: readonly number[]): string[] {
+  if (ids.length === 0) return [];
+  return [`${ids.length} free tokens have another name in one of the tokenizers (the first is id ${ids[0]})`];
+}
+
+function isUnified({ modelType }: TargetConfig | AssistantConfig): boolean {
+  return modelType.startsWith("gemma4_unified");
+}
+
+/**
+ * Checks that an assistant's network can read a target's embeddings, hidden states and K/V: their sizes, the
+ * vocabulary's, the window and rope must be the same.
  *
  * @throws MlxGemmaError `pair` with both values.
  */
-export function checkPair(target: TargetConfig, assistant: AssistantConfig): void {
+export function checkFit(target: TargetConfig, assistant: AssistantConfig): void {
   same("hidden size", target.hiddenSize, assistant.backboneHiddenSize, "backbone_hidden_size");
   same("vocabulary", target.vocabSize, assistant.vocabSize, "text_config.vocab_size");
-  for (const type of TYPES) {
+  for (const type of LAYER_TYPES) {
     const wanted = assistant.layers.find((layer) => layer.type === type);
     if (!wanted) continue;
     const source = exporter(target, type);
@@ -41,7 +103,7 @@ export function checkPair(target: TargetConfig, assistant: AssistantConfig): voi
 }
 
 /** The last producer of a type: the layer whose K/V the target exports. */
-function exporter(target: TargetConfig, type: LayerType): NativeLayerConfig | undefined {
+function exporter(target: TargetConfig, type: NativeLayerConfig["type"]): NativeLayerConfig | undefined {
   return target.layers.findLast((layer, index) => layer.type === type && layer.kvSource === index);
 }
 

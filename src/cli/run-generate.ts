@@ -6,7 +6,7 @@ import { type Flags, notesOn } from "./flags.js";
 import { onInterruption } from "./interruption.js";
 import { type Prompt, readPrompt } from "./prompt.js";
 import { colours } from "./ui/colour.js";
-import { openProgress } from "./ui/progress.js";
+import { openProgress, type Progress } from "./ui/progress.js";
 import { statisticsLine, statisticsTable } from "./ui/statistics.js";
 
 /** What {@link runGenerate} asks of the command line itself. */
@@ -31,6 +31,7 @@ export async function runGenerate(
   try {
     progress.say("loading the model");
     using pair = await load({ ...flags, signal });
+    tellAssistant(pair, progress);
     const promptIds = await idsOf(prompt, pair, flags);
     const warnings = [...notes, ...pair.warnings];
     for (const warning of warnings) progress.note(warning);
@@ -38,7 +39,7 @@ export async function runGenerate(
     const events = generate(pair, { ...flags, promptIds, signal });
     const end = await writeAnswer(events, pair, flags, progress);
     progress.stop();
-    if (flags.json) await writeJson(end, promptIds, warnings);
+    if (flags.json) await writeJson(end, promptIds, warnings, pair.assistant);
     writeStatistics(end, flags);
     if (end.stopReason === "aborted") process.exitCode = interruption.exitCode;
   } catch (error) {
@@ -62,14 +63,22 @@ async function idsOf(prompt: Prompt, pair: LoadedPair, flags: Flags): Promise<re
   return prompt.kind === "ids" ? prompt.ids : pair.encodePrompt(prompt.text, flags);
 }
 
+/** Which assistant `--draft assistant` took: on a terminal always, elsewhere where its place does not say it. */
+function tellAssistant({ assistant }: LoadedPair, progress: Progress): void {
+  if (!assistant || !(process.stderr.isTTY || assistant.guessed)) return;
+  progress.note(`drafting with ${assistant.folder} (${assistant.why})`);
+}
+
 /** `--json`: one line with one object. */
 async function writeJson(
   end: EndEvent,
   promptIds: readonly number[],
   warnings: readonly string[],
+  assistant: LoadedPair["assistant"],
 ): Promise<void> {
   const { text, tokenIds, stopReason, stats } = end;
-  const result = { text, tokenIds, promptTokenIds: promptIds, stopReason, stats, warnings };
+  const drafter = assistant ? { assistant: { folder: assistant.folder, why: assistant.why } } : {};
+  const result = { text, tokenIds, promptTokenIds: promptIds, stopReason, stats, ...drafter, warnings };
   await write(`${JSON.stringify(result)}\n`);
 }
 

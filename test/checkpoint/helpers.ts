@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect } from "vitest";
@@ -15,6 +15,13 @@ export function temporaryFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), "mlx-gemma-test-"));
   folders.push(folder);
   return folder;
+}
+
+/** A copy of a folder that a test may spoil. */
+export function copyOf(folder: string): string {
+  const to = join(temporaryFolder(), "copy");
+  cpSync(folder, to, { recursive: true });
+  return to;
 }
 
 export interface RawTensor {

@@ -1,0 +1,99 @@
+import { readFileSync, realpathSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { MlxGemmaError } from "../errors.js";
+import { checkpointError, describe, isFile, isObject, quote, readJson } from "./json.js";
+
+const LIMITS = { maxBytes: 256 * 1024 * 1024, maxDepth: 32 };
+const MAX_ID = 2 ** 24;
+const AGAIN = "download tokenizer.json again";
+
+/** Tokens that a vocabulary keeps free: a fine-tune may give them a meaning without harm to the pair. */
+const FREE = /^[<[]?\|?unused[_-]?\d+\|?[>\]]?$/i;
+
+/**
+ * Compares what the tokenizers of a target and its assistant call their ids, where both folders have one: drafts are
+ * exchanged as ids. Files that are the same are not parsed.
+ *
+ * @returns ids that only a fine-tune has named: one tokenizer has a free token there
+ * @throws MlxGemmaError `pair` with the first id that differs and both its names; `checkpoint` for a broken file.
+ */
+export function compareTokenizers(targetFolder: string, assistantFolder: string): number[] {
+  const [target, assistant] = [targetFolder, assistantFolder].map((folder) => join(folder, "tokenizer.json"));
+  if (!target || !assistant || !isFile(target) || !isFile(assistant) || sameBytes(target, assistant))
+    return [];
+  const [theirs, ours] = [tokensById(target), tokensById(assistant)];
+  const ids = [...new Set([...theirs.keys(), ...ours.keys()])].sort((a, b) => a - b);
+  const renamed: number[] = [];
+  for (const id of ids) {
+    const [inTarget, inAssistant] = [theirs.get(id), ours.get(id)];
+    if (inTarget === inAssistant) continue;
+    if ([inTarget, inAssistant].some((token) => token !== undefined && FREE.test(token))) {
+      renamed.push(id);
+      continue;
+    }
+    throw new MlxGemmaError(
+      "pair",
+      `target and assistant do not fit: tokenizers: id ${id} is ${name(inTarget)} in ${target} and ${name(inAssistant)} in ${assistant}; give the assistant that was made for this target`,
+    );
+  }
+  return renamed;
+}
+
+function name(token: string | undefined): string {
+  return token === undefined ? "no token" : JSON.stringify(token.slice(0, 60));
+}
+
+function sameBytes(a: string, b: string): boolean {
+  if (realpathSync(a) === realpathSync(b)) return true;
+  const sizes = [a, b].map((file) => statSync(file).size);
+  if (sizes[0] !== sizes[1] || Math.max(...sizes) > LIMITS.maxBytes) return false;
+  try {
+    return readFileSync(a).equals(readFileSync(b));
+  } catch {
+    return false; // Reading it as JSON says why.
+  }
+}
+
+/** Every token by its id: the model's vocabulary, and the added tokens over it. */
+function tokensById(file: string): Map<number, string> {
+  const json = readJson(file, LIMITS);
+  const model = isObject(json) ? json.model : undefined;
+  if (!isObject(json) || !isObject(model)) {
+    throw checkpointError(file, `model: expected an object, found ${describe(model)}; ${AGAIN}`);
+  }
+  const tokens = new Map<number, string>();
+  const add = (id: unknown, token: unknown, where: string) => {
+    if (typeof token !== "string" || !isId(id)) {
+      throw checkpointError(
+        file,
+        `${where}: expected a text and an id from 0 to ${MAX_ID}, found ${describe(token)} and ${describe(id)}; ${AGAIN}`,
+      );
+    }
+    tokens.set(id, token);
+  };
+  const { vocab } = model;
+  if (Array.isArray(vocab)) {
+    for (const [id, entry] of vocab.entries())
+      add(id, Array.isArray(entry) ? entry[0] : entry, "model.vocab");
+  } else if (isObject(vocab)) {
+    for (const [token, id] of Object.entries(vocab)) add(id, token, `model.vocab.${quote(token)}`);
+  } else {
+    throw checkpointError(
+      file,
+      `model.vocab: expected an object or a list, found ${describe(vocab)}; ${AGAIN}`,
+    );
+  }
+  const added = json.added_tokens ?? [];
+  if (!Array.isArray(added)) {
+    throw checkpointError(file, `added_tokens: expected a list, found ${describe(added)}; ${AGAIN}`);
+  }
+  for (const token of added) {
+    const { id, content } = isObject(token) ? token : {};
+    add(id, content, "added_tokens");
+  }
+  return tokens;
+}
+
+function isId(id: unknown): id is number {
+  return Number.isInteger(id) && Number(id) >= 0 && Number(id) <= MAX_ID;
+}
