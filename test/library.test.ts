@@ -149,6 +149,24 @@ describe("misuse", () => {
     await expect(started).rejects.toMatchObject({ code: "usage", message: expect.stringMatching(message) });
   });
 
+  it("is a prompt that asks for more than text", async () => {
+    for (const [prompt, what] of [
+      ["What is this? <|image|>", "an image \\(<\\|image\\|>\\)"],
+      ["<|audio|>", "a sound"],
+      ["a <|video|> b", "a video"],
+    ] as const) {
+      const refusal = { code: "usage", message: expect.stringMatching(`asks for ${what}`) };
+      await expect(pair.encodePrompt(prompt)).rejects.toMatchObject(refusal);
+      await expect(pair.encodePrompt(prompt, { raw: true })).rejects.toMatchObject(refusal);
+      await expect(pair.encodePrompt("Hi", { system: prompt })).rejects.toMatchObject(refusal);
+    }
+    const multimodal = { ...pair, mediaTokenIds: { image: 7, audio: 8 } };
+    await expect(generate(multimodal, { promptIds: [2, 8] }).next()).rejects.toMatchObject({
+      code: "usage",
+      message: expect.stringContaining("asks for a sound (token id 8)"),
+    });
+  });
+
   it("of load is told before anything is loaded", async () => {
     await expect(load({ model: "/nowhere" })).rejects.toMatchObject({ code: "checkpoint" });
     await expect(load({ threads: -1 })).rejects.toMatchObject({ code: "usage" });

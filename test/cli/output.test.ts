@@ -12,6 +12,7 @@ const RESULT = z.strictObject({
   text: z.string(),
   tokenIds: z.array(count),
   promptTokenIds: z.array(count).min(1),
+  assistant: z.strictObject({ folder: z.string(), why: z.string() }).optional(),
   stopReason: z.enum(["eos", "stop string", "max tokens", "context full", "aborted"]),
   stats: z.strictObject({
     promptTokens: count,
@@ -125,7 +126,13 @@ describe("through pipes", () => {
 
 describe("--json", () => {
   it("prints one object by its schema, whose account adds up", async () => {
-    const { stats, tokenIds, stopReason, promptTokenIds } = await json("--draft", "assistant", ...SHORT);
+    const { stats, tokenIds, stopReason, promptTokenIds, assistant } = await json(
+      "--draft",
+      "assistant",
+      ...SHORT,
+    );
+    expect(assistant?.folder).toMatch(/tiny-gemma4.assistant$/);
+    expect(assistant?.why).toMatch(/^beside .*tiny-gemma4.target$/);
     expect(stopReason).toBe("max tokens");
     expect(tokenIds).toHaveLength(24);
     expect(stats).toMatchObject({ tokens: 24, draftTokens: 3, promptTokens: promptTokenIds.length });
