@@ -6,8 +6,8 @@ import sys
 
 import torch
 import torch.nn.functional as nnf
-from transformers import Gemma4AssistantConfig, Gemma4AssistantForCausalLM, Gemma4ForCausalLM, Gemma4TextConfig
 
+from families import FAMILIES
 from language import Language
 from pairs import Pair
 
@@ -19,10 +19,10 @@ def log(message: str) -> None:
 
 
 def unsettle(model: torch.nn.Module, generator: torch.Generator) -> None:
-    """Moves norm weights and layer scalars off 1: at 1, code that forgets them would pass every test."""
+    """Moves norm weights and every kind of scale off 1: at 1, code that forgets them would pass every test."""
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            if "norm" in name:
+            if "norm" in name or name.endswith(("router.scale", "router.per_expert_scale")):
                 parameter.mul_(1 + 0.15 * torch.randn(parameter.shape, generator=generator))
         for name, buffer in model.named_buffers():
             if name.endswith("layer_scalar"):
@@ -56,9 +56,11 @@ def optimizer_for(model: torch.nn.Module, steps: int, peak: float):
     return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
 
 
-def train_target(pair: Pair) -> Gemma4ForCausalLM:
+def train_target(pair: Pair):
     torch.manual_seed(pair.seed)
-    model = Gemma4ForCausalLM(Gemma4TextConfig(**pair.target, tie_word_embeddings=True)).float()
+    family = FAMILIES[pair.family]
+    model = family.text_model(family.text_config(**pair.target, tie_word_embeddings=True)).float()
+    routed = Routing(model)
     unsettle(model, torch.Generator().manual_seed(pair.seed + 1))
     optimizer, schedule = optimizer_for(model, pair.target_steps, 3e-3)
     source = batches(pair, salt=1)
@@ -66,15 +68,43 @@ def train_target(pair: Pair) -> Gemma4ForCausalLM:
         ids = next(source)
         logits = model(ids[:, :-1], use_cache=False).logits
         loss = nnf.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten())
+        total = loss + 0.02 * routed.imbalance()
         optimizer.zero_grad()
-        loss.backward()
+        total.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         schedule.step()
         if step % 50 == 0 or step == pair.target_steps - 1:
             log(f"{pair.name} target {step}: loss {loss.item():.3f}")
+    routed.remove()
     round_to_bf16(model)
     return model.eval()
+
+
+class Routing:
+    """Watches the routers of a mixture of experts, so that training keeps every expert in use. Without one: nothing."""
+
+    def __init__(self, model: torch.nn.Module):
+        self.seen: list[tuple[torch.Tensor, torch.Tensor]] = []
+        routers = [module for name, module in model.named_modules() if name.endswith(".router")]
+        self.hooks = [router.register_forward_hook(self.record) for router in routers]
+
+    def record(self, _router, _inputs, output) -> None:
+        self.seen.append((output[0], output[2]))  # (rows, E) probabilities, (rows, k) chosen
+
+    def imbalance(self) -> torch.Tensor:
+        """Sum over layers of E · share of choices · mean probability (Switch Transformer's): 1 a layer when even."""
+        terms = []
+        for probabilities, chosen in self.seen:
+            count = probabilities.shape[-1]
+            share = torch.bincount(chosen.flatten(), minlength=count) / chosen.numel()
+            terms.append(count * (share * probabilities.mean(0)).sum())
+        self.seen.clear()
+        return torch.stack(terms).sum() if terms else torch.zeros(())
+
+    def remove(self) -> None:
+        for hook in self.hooks:
+            hook.remove()
 
 
 def cluster_tokens(embeddings: torch.Tensor, clusters: int, seed: int) -> torch.Tensor:
@@ -107,10 +137,11 @@ def training_masks(length: int, window: int) -> dict[str, torch.Tensor]:
     return {"full_attention": full[None, None], "sliding_attention": sliding[None, None]}  # (1, 1, T-1, T)
 
 
-def train_assistant(pair: Pair, target: Gemma4ForCausalLM) -> Gemma4AssistantForCausalLM:
+def train_assistant(pair: Pair, target):
     torch.manual_seed(pair.seed + 2)
-    config = Gemma4AssistantConfig(text_config=Gemma4TextConfig(**pair.assistant_text), **pair.assistant)
-    model = Gemma4AssistantForCausalLM(config).float()
+    family = FAMILIES[pair.family]
+    config = family.assistant_config(text_config=family.text_config(**pair.assistant_text), **pair.assistant)
+    model = family.assistant(config).float()
     unsettle(model, torch.Generator().manual_seed(pair.seed + 3))
     cluster_of = None
     if model.masked_embedding is not None:

@@ -15,6 +15,8 @@ class TargetRun:
     logits: torch.Tensor  # (T, V)
     hidden: torch.Tensor  # (T, H), after the final norm
     shared_kv: dict[str, tuple[torch.Tensor, torch.Tensor]]  # each (kv_heads, T, d)
+    router_margin: float | None  # smallest score of a chosen expert minus the best one left out, over rows and layers
+    experts: list[list[int]] | None  # by layer: how often each expert is chosen
 
 
 @dataclass
@@ -30,14 +32,26 @@ class DraftRun:
 
 @torch.no_grad()
 def run_target(target, ids: list[int]) -> TargetRun:
+    routed: list[tuple[torch.Tensor, torch.Tensor]] = []
+    routers = [module for name, module in target.named_modules() if name.endswith(".router")]
+    hooks = [r.register_forward_hook(lambda _m, _i, out: routed.append((out[0], out[2]))) for r in routers]
     out = target(
         torch.tensor([ids]), use_cache=False, output_hidden_states=True, return_shared_kv_states=True
     )
+    for hook in hooks:
+        hook.remove()
     return TargetRun(
         out.logits[0],
         out.hidden_states[-1][0],
         {t: (out.shared_kv_states[t][0][0], out.shared_kv_states[t][1][0]) for t in TYPES},
+        min((routing_margin(p, c.shape[-1]) for p, c in routed), default=None),
+        [torch.bincount(c.flatten(), minlength=p.shape[-1]).tolist() for p, c in routed] or None,
     )
+
+
+def routing_margin(probabilities: torch.Tensor, k: int) -> float:
+    best = probabilities.topk(k + 1, dim=-1).values.log()  # (rows, k + 1): softmax keeps differences of scores
+    return (best[:, k - 1] - best[:, k]).min().item()
 
 
 @torch.no_grad()
@@ -116,11 +130,13 @@ def accepted(draft: DraftRun, ids: list[int], position: int) -> int:
 
 
 def acceptance(pair: Pair, target, assistant, ids: list[int], block: int = 3) -> float:
-    """Acceptance rate over the greedy continuation, `block` tokens a round, K/V cut right."""
+    """Acceptance rate over the greedy continuation, `block` tokens a round, K/V cut right. The last rounds propose as
+    many tokens as are left to be generated beside the bonus."""
     run = run_target(target, ids)
     position, proposed, taken = pair.prompt_length, 0, 0
-    while position + block < len(ids):
+    while position < len(ids) - 1:
+        steps = min(block, len(ids) - 2 - position)
         draft = run_draft(pair, target, assistant, run, ids, position)
-        n = min(block, accepted(draft, ids, position))
-        proposed, taken, position = proposed + block, taken + n, position + n + 1
+        n = min(steps, accepted(draft, ids, position))
+        proposed, taken, position = proposed + steps, taken + n, position + n + 1
     return taken / proposed
