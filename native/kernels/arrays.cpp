@@ -29,6 +29,11 @@ Element element_of(const array& a, const char* kernel) {
   return Element::f32;
 }
 
+void check_indices(const array& indices, const char* kernel) {
+  require(indices.dtype() == mx::int32 || indices.dtype() == mx::uint32, kernel,
+          "expected int32 or uint32 indices");
+}
+
 RowView::RowView(const array& a) : data(bytes_of(a)), dense(a.flags().row_contiguous) {
   const std::int64_t size = static_cast<std::int64_t>(a.itemsize());
   const std::int64_t width = a.ndim() > 0 ? a.shape(-1) : 1;

@@ -36,6 +36,9 @@ Element element_of(const array& a, const char* kernel);
 /** Bytes of an element. */
 constexpr std::int64_t element_size(int element) { return element == static_cast<int>(Element::f32) ? 4 : 2; }
 
+/** Throws unless `indices` are int32 or uint32. */
+void check_indices(const array& indices, const char* kernel);
+
 /** The rows of an array as plain numbers that a task can carry: what lies along the last axis, wherever it
  * is. */
 struct RowView {

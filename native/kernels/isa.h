@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "packed.h"
+
 namespace mlx_gemma::kernels {
 
 enum class Element : int { bf16 = 0, f16 = 1, f32 = 2 };
@@ -26,6 +28,18 @@ struct LinearJob {
   void* out;  // row r at out + r * out_stride elements
   std::ptrdiff_t out_stride;
   float* scratch;  // wide form only: linear_scratch() floats
+};
+
+/** The same with packed weights. */
+struct PackedJob {
+  const float* x;  // (rows, padded) in even-odd order
+  std::ptrdiff_t padded;
+  PackedRows weight;
+  int depth;  // I
+  int rows;
+  void* out;  // row r at out + r * out_stride elements
+  std::ptrdiff_t out_stride;
+  float* scratch;  // packed_scratch() floats
 };
 
 /** One block of keys seen by query rows that share a kv head. */
@@ -58,7 +72,8 @@ struct SoftmaxState {
 /**
  * Row functions of one instruction set. `pair` is what one step consumes: two vectors. Arrays "in pair order"
  * hold each group of `pair` elements as the two float vectors that the loads of that element type give
- * (bfloat16 comes apart into even and odd elements), zero-padded to a whole group.
+ * (bfloat16 comes apart into even and odd elements), zero-padded to a whole group. "Even-odd order" is that
+ * of bfloat16 for every element type.
  */
 struct RowFunctions {
   const char* name;
@@ -66,6 +81,8 @@ struct RowFunctions {
 
   /** One row of `n` elements to float32 in pair order, zero-padded. */
   void (*widen[3])(const void* in, int n, float* out);
+  /** The same in even-odd order. */
+  void (*widen_even_odd[3])(const void* in, int n, float* out);
   /** One row in pair order to `n` elements, rounded. */
   void (*narrow[3])(const float* in, int n, void* out);
 
@@ -73,6 +90,10 @@ struct RowFunctions {
   void (*linear_narrow[3])(const LinearJob& job, int begin, int end);
   /** The same sums in the same order, through a float32 tile of weights; for many rows. */
   void (*linear_wide[3])(const LinearJob& job, int begin, int end);
+  /** Packed weight rows [begin, end), unpacked once for all rows of x, many or few. */
+  void (*linear_packed[3])(const PackedJob& job, int begin, int end);
+  /** Row o of packed weights with `depth` elements in the bits of mx::dequantize. */
+  void (*dequantize[3])(const PackedRows& weight, int depth, std::ptrdiff_t o, void* out);
 
   /**
    * Block state of up to kTileRows rows: spans[r] is what row r sees of the block. Writes states[r] and
@@ -106,6 +127,16 @@ constexpr int kTileRows = 4;
 constexpr int kTileColumns = 48;
 constexpr std::size_t linear_scratch(int rows) {
   return static_cast<std::size_t>(kTileColumns) * (kDepth + static_cast<std::size_t>(rows));
+}
+
+/** The same for packed weights, whose sums over k run in blocks of kPackedDepth. For up to kPackedNarrow rows
+ * the tile is small enough to stay in the inner cache. */
+constexpr int kPackedDepth = 512;
+constexpr int kPackedNarrow = 16;
+constexpr int kPackedColumns = 6;
+constexpr int packed_columns(int rows) { return rows > kPackedNarrow ? kTileColumns : kPackedColumns; }
+constexpr std::size_t packed_scratch(int rows) {
+  return static_cast<std::size_t>(packed_columns(rows)) * (kPackedDepth + static_cast<std::size_t>(rows));
 }
 
 /** The functions in use, chosen at the first call. */

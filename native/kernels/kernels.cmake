@@ -9,6 +9,7 @@ set(MLX_GEMMA_KERNEL_SOURCES
     ${_kernels}/attention_block.cpp
     ${_kernels}/composed.cpp
     ${_kernels}/cores.cpp
+    ${_kernels}/experts.cpp
     ${_kernels}/feed_forward_block.cpp
     ${_kernels}/isa.cpp
     ${_kernels}/isa_avx2.cpp
@@ -20,7 +21,8 @@ set(MLX_GEMMA_KERNEL_SOURCES
     ${_kernels}/norm.cpp
     ${_kernels}/quantized.cpp
     ${_kernels}/rope.cpp
-    ${_kernels}/thread_pool.cpp)
+    ${_kernels}/thread_pool.cpp
+    ${_kernels}/weight_view.cpp)
 
 # One order of operations and one rounding each, whatever the compiler thinks of a * b + c; and always optimized: these
 # files are loops.
@@ -39,5 +41,8 @@ set_source_files_properties(${_kernels}/isa_avx512.cpp PROPERTIES COMPILE_OPTION
 set(MLX_GEMMA_KERNEL_TEST_SOURCES
     ${_kernels}/test/accuracy_test.cpp
     ${_kernels}/test/blocks_test.cpp
+    ${_kernels}/test/check_rows.cpp
+    ${_kernels}/test/experts_test.cpp
     ${_kernels}/test/kernels_test.cpp
-    ${_kernels}/test/law_test.cpp)
+    ${_kernels}/test/law_test.cpp
+    ${_kernels}/test/quantized_test.cpp)

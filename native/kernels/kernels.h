@@ -6,6 +6,7 @@
 #include <string>
 
 #include "mlx/array.h"
+#include "quantization_mode.h"
 
 /**
  * Each function adds one node to MLX's graph. On a CPU default device the node is a primitive of ours; on any
@@ -31,9 +32,6 @@ using mlx::core::array;
  * @return (…, O)
  */
 array linear(const array& x, const array& weight);
-
-/** How MLX packs weights: `mode` of mx::quantize. */
-enum class QuantizationMode { affine, mxfp4, mxfp8, nvfp4 };
 
 /** "affine", "mxfp4", "mxfp8" or "nvfp4"; nothing for any other name. */
 std::optional<QuantizationMode> quantization_mode(const std::string& name);

@@ -12,15 +12,10 @@
 #include "mlx/ops.h"
 #include "mlx_operations.h"
 #include "thread_pool.h"
+#include "weight_view.h"
 
 namespace mlx_gemma::kernels {
 namespace {
-
-/** Up to here the weights are read from memory as they are; above it converting a tile of them first pays. */
-constexpr int kNarrowRows = 16;
-
-/** Rows of x converted and multiplied at a time in the wide form: they should stay in the outer cache. */
-int wide_rows(int depth) { return std::clamp((1 << 20) / std::max(depth, 1), 32, 512); }
 
 /** Rows of x as floats in pair order: x itself where it already is that. */
 const float* widened(int element, const RowView& x, std::int64_t row, int rows, int depth,

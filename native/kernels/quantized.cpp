@@ -1,6 +1,9 @@
-#include "arrays.h"
+#include <algorithm>
+
 #include "mlx/ops.h"
 #include "mlx_operations.h"
+#include "thread_pool.h"
+#include "weight_view.h"
 
 namespace mlx_gemma::kernels {
 
@@ -58,10 +61,82 @@ void QuantizedWeight::check(int ndim) const {
 
 namespace {
 
-void check_indices(const array& indices, const char* kernel) {
-  require(indices.dtype() == mx::int32 || indices.dtype() == mx::uint32, kernel,
-          "expected int32 or uint32 indices");
+/** Rows [row, row + rows) of x. The sums are those of linear.cpp, in blocks of kPackedDepth. */
+void multiply(const WeightView& w, const RowView& x, char* out, std::int64_t row, int rows) {
+  float* wide = thread_scratch(0, static_cast<std::size_t>(rows) * w.padded());
+  const int widening = task_count(static_cast<double>(rows) * w.inputs(), rows);
+  parallel_for(widening, [&](int task) {
+    for (int r = rows * task / widening; r < rows * (task + 1) / widening; ++r) {
+      w.widen(x.row(row + r), wide + r * w.padded());
+    }
+  });
+  const int unit = WeightView::unit(rows), columns = w.outputs();
+  const int units = (columns + unit - 1) / unit;
+  const int tasks = task_count(static_cast<double>(columns) * w.inputs() * std::max(rows, 2) / 2, units);
+  parallel_for(tasks, [&](int task) {
+    const int begin = static_cast<int>(static_cast<std::int64_t>(units) * task / tasks) * unit;
+    const int end = static_cast<int>(static_cast<std::int64_t>(units) * (task + 1) / tasks) * unit;
+    w.multiply(0, wide, rows, begin, std::min(end, columns), out + (row * columns + begin) * w.size(),
+               columns);
+  });
 }
+
+class QuantizedLinear : public CpuPrimitive {
+ public:
+  QuantizedLinear(mx::Stream stream, PackedAs packed) : CpuPrimitive(stream), packed_(packed) {}
+  const char* name() const override { return "GemmaQuantizedLinear"; }
+
+  void eval_cpu(const std::vector<array>& inputs, array& out) override {
+    allocate(out);
+    if (out.size() == 0) return;
+    auto& encoder = mx::cpu::get_command_encoder(stream());
+    const array x = dense_rows(inputs[0], encoder);
+    encoder.set_input_array(x);
+    const WeightView weight({inputs.begin() + 1, inputs.end()}, packed_, element_of(out, "quantized_linear"),
+                            encoder);
+    encoder.set_output_array(out);
+    encoder.dispatch([w = weight, x = RowView(x), to = bytes_of(out)]() {
+      const int most = x.rows <= kNarrowRows ? kNarrowRows : wide_rows(w.inputs());
+      for (std::int64_t row = 0; row < x.rows; row += most) {
+        multiply(w, x, to, row, static_cast<int>(std::min<std::int64_t>(most, x.rows - row)));
+      }
+    });
+  }
+
+ private:
+  PackedAs packed_;
+};
+
+class DequantizeRows : public CpuPrimitive {
+ public:
+  DequantizeRows(mx::Stream stream, PackedAs packed) : CpuPrimitive(stream), packed_(packed) {}
+  const char* name() const override { return "GemmaDequantizeRows"; }
+
+  void eval_cpu(const std::vector<array>& inputs, array& out) override {
+    allocate(out);
+    if (out.size() == 0) return;
+    auto& encoder = mx::cpu::get_command_encoder(stream());
+    const array indices = dense(inputs[0], encoder);
+    encoder.set_input_array(indices);
+    const WeightView matrix({inputs.begin() + 1, inputs.end()}, packed_, element_of(out, "dequantize_rows"),
+                            encoder);
+    encoder.set_output_array(out);
+    const auto rows = static_cast<std::int64_t>(indices.size());
+    encoder.dispatch([m = matrix, chosen = indices.data<std::uint32_t>(), to = bytes_of(out), rows]() {
+      const int tasks = task_count(2.0 * static_cast<double>(rows) * m.inputs(), static_cast<int>(rows));
+      parallel_for(tasks, [&](int task) {
+        for (std::int64_t r = rows * task / tasks; r < rows * (task + 1) / tasks; ++r) {
+          // An index that is none reads the last row: no other memory.
+          const std::int64_t row = std::min<std::int64_t>(chosen[r], m.outputs() - 1);
+          m.dequantize(row, to + r * m.inputs() * m.size());
+        }
+      });
+    });
+  }
+
+ private:
+  PackedAs packed_;
+};
 
 }  // namespace
 
@@ -70,41 +145,22 @@ array quantized_linear(const array& x, const QuantizedWeight& weight) {
   element_of(x, "quantized_linear");
   require(x.ndim() >= 1 && x.shape(-1) == weight.inputs(), "quantized_linear",
           "expected x (..., I) and weight (O, I)");
-  return operations::quantized_linear(x, weight);
+  if (!on_cpu()) return operations::quantized_linear(x, weight);
+  mx::Shape shape = x.shape();
+  shape.back() = weight.outputs();
+  return array(std::move(shape), x.dtype(),
+               std::make_shared<QuantizedLinear>(current_stream(), packed_as(weight)),
+               with_parts({x}, weight));
 }
 
 array dequantize_rows(const QuantizedWeight& weight, const array& rows, mx::Dtype dtype) {
   weight.check(2);
   check_indices(rows, "dequantize_rows");
-  return operations::dequantize_rows(weight, rows, dtype);
-}
-
-namespace {
-
-void check_experts(const array& x, const array& indices, int inputs) {
-  const char* kernel = "experts_linear";
-  element_of(x, kernel);
-  check_indices(indices, kernel);
-  bool fits = indices.ndim() >= 1 && x.ndim() == indices.ndim() + 1 && x.shape(-1) == inputs;
-  for (int axis = 0; fits && axis + 1 < static_cast<int>(indices.ndim()); ++axis) {
-    fits = x.shape(axis) == indices.shape(axis);
-  }
-  fits = fits && (x.shape(-2) == 1 || x.shape(-2) == indices.shape(-1));
-  require(fits, kernel, "expected x (..., k or 1, I), indices (..., k) and weight (E, O, I)");
-}
-
-}  // namespace
-
-array experts_linear(const array& x, const array& weight, const array& indices) {
-  require(weight.ndim() == 3, "experts_linear", "expected weight (E, O, I)");
-  check_experts(x, indices, weight.shape(2));
-  return operations::experts_linear(x, weight, indices);
-}
-
-array experts_linear(const array& x, const QuantizedWeight& weight, const array& indices) {
-  weight.check(3);
-  check_experts(x, indices, weight.inputs());
-  return operations::experts_linear(x, weight, indices);
+  if (!on_cpu()) return operations::dequantize_rows(weight, rows, dtype);
+  mx::Shape shape = rows.shape();
+  shape.push_back(weight.inputs());
+  return array(std::move(shape), dtype, std::make_shared<DequantizeRows>(current_stream(), packed_as(weight)),
+               with_parts({rows}, weight));
 }
 
 }  // namespace mlx_gemma::kernels

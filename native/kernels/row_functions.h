@@ -5,6 +5,7 @@
 #include "rows_attention.h"
 #include "rows_elementwise.h"
 #include "rows_linear.h"
+#include "rows_packed.h"
 
 namespace mlx_gemma::kernels::rows {
 
@@ -17,9 +18,12 @@ constexpr RowFunctions functions(const char* name) {
       .name = name,
       .pair = V::pair,
       .widen = MLX_GEMMA_EACH_TYPE(widen),
+      .widen_even_odd = MLX_GEMMA_EACH_TYPE(widen_even_odd),
       .narrow = MLX_GEMMA_EACH_TYPE(narrow),
       .linear_narrow = MLX_GEMMA_EACH_TYPE(linear_narrow),
       .linear_wide = MLX_GEMMA_EACH_TYPE(linear_wide),
+      .linear_packed = MLX_GEMMA_EACH_TYPE(linear_packed),
+      .dequantize = MLX_GEMMA_EACH_TYPE(dequantize),
       .attend_block = MLX_GEMMA_EACH_TYPE(attend_block),
       .merge = merge<V>,
       .finish = MLX_GEMMA_EACH_TYPE(finish),

@@ -90,24 +90,22 @@ void linear_narrow(const LinearJob& job, int begin, int end) {
   }
 }
 
-/** Sums of R rows of x with the tile's columns, added to totals (rows, kTileColumns). */
-template <class V, int R>
-inline void wide_rows(const LinearJob& job, int r, int k, int n, const float* tile, int columns,
-                      float* totals) {
-  constexpr int C = V::wide_columns;
-  const float* x = job.x + r * job.padded + k;
-  float* into = totals + static_cast<std::ptrdiff_t>(r) * kTileColumns;
+/** Sums of R rows of x with the columns of a float tile (columns, tile_stride), C at a time, added to totals.
+ */
+template <class V, int R, int C>
+inline void tile_rows(const float* x, std::ptrdiff_t padded, const float* tile, std::ptrdiff_t tile_stride,
+                      int n, int columns, float* totals, std::ptrdiff_t totals_stride) {
   int c = 0;
   for (; c + C <= columns; c += C) {
     float sums[R][C];
-    dot_tile<V, float, R, C>(x, job.padded, tile + c * kDepth, kDepth, n, sums);
+    dot_tile<V, float, R, C>(x, padded, tile + c * tile_stride, tile_stride, n, sums);
     for (int i = 0; i < R; ++i)
-      for (int j = 0; j < C; ++j) into[i * kTileColumns + c + j] += sums[i][j];
+      for (int j = 0; j < C; ++j) totals[i * totals_stride + c + j] += sums[i][j];
   }
   for (; c < columns; ++c) {
     float sums[R][1];
-    dot_tile<V, float, R, 1>(x, job.padded, tile + c * kDepth, kDepth, n, sums);
-    for (int i = 0; i < R; ++i) into[i * kTileColumns + c] += sums[i][0];
+    dot_tile<V, float, R, 1>(x, padded, tile + c * tile_stride, tile_stride, n, sums);
+    for (int i = 0; i < R; ++i) totals[i * totals_stride + c] += sums[i][0];
   }
 }
 
@@ -123,9 +121,14 @@ void linear_wide(const LinearJob& job, int begin, int end) {
       const int padded = (n + V::pair - 1) / V::pair * V::pair;
       const T* weight = static_cast<const T*>(job.weight) + o * job.weight_stride + k;
       for (int c = 0; c < columns; ++c) widen<V, T>(weight + c * job.weight_stride, n, tile + c * kDepth);
+      const auto rows = [&]<int R>(int r) {
+        tile_rows<V, R, V::wide_columns>(job.x + r * job.padded + k, job.padded, tile, kDepth, padded,
+                                         columns, totals + static_cast<std::ptrdiff_t>(r) * kTileColumns,
+                                         kTileColumns);
+      };
       int r = 0;
-      for (; r + 4 <= job.rows; r += 4) wide_rows<V, 4>(job, r, k, padded, tile, columns, totals);
-      for (; r < job.rows; ++r) wide_rows<V, 1>(job, r, k, padded, tile, columns, totals);
+      for (; r + 4 <= job.rows; r += 4) rows.template operator()<4>(r);
+      for (; r < job.rows; ++r) rows.template operator()<1>(r);
     }
     for (int r = 0; r < job.rows; ++r) {
       T* out = static_cast<T*>(job.out) + r * job.out_stride + o;

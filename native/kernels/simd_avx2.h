@@ -4,6 +4,8 @@
 #include <immintrin.h>
 
 #include "element.h"
+#include "packed.h"
+#include "simd_codes.h"
 
 namespace mlx_gemma::kernels {
 
@@ -100,6 +102,39 @@ struct Avx2 {
   static Float round_to(const f16*, Float a) {
     return _mm256_cvtph_ps(_mm256_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT));
   }
+
+  using Int = __m256i;
+  /** Bytes that codes() reads. */
+  template <int B>
+  static constexpr int codes_reach() {
+    return B == 4 ? 8 : 16;
+  }
+  /** The codes of a pair of elements of B bits each, from p: even elements, then odd ones. */
+  template <int B>
+  static void codes(const std::uint8_t* p, Int& even, Int& odd) {
+    const auto* at = reinterpret_cast<const __m128i*>(p);
+    const __m256i mask = _mm256_set1_epi32((1 << B) - 1);
+    Int both;
+    if constexpr (B == 4) {
+      both = _mm256_cvtepu8_epi32(_mm_loadl_epi64(at));
+    } else if constexpr (B == 8) {
+      both = _mm256_cvtepu16_epi32(_mm_loadu_si128(at));
+    } else {
+      both = lanes_of_codes<B>(p);
+    }
+    even = _mm256_and_si256(both, mask);
+    odd = _mm256_srli_epi32(both, B);
+    if constexpr (B != 4 && B != 8) odd = _mm256_and_si256(odd, mask);
+  }
+  static Float to_float(Int a) { return _mm256_cvtepi32_ps(a); }
+  static Float look_up(const float* table, Int a) { return _mm256_i32gather_ps(table, a, 4); }
+  /** kE2m1[a]. */
+  static Float e2m1(Int a) {
+    const __m256i sign = _mm256_slli_epi32(_mm256_srli_epi32(a, 3), 31);
+    return _mm256_or_ps(_mm256_permutevar8x32_ps(_mm256_load_ps(kE2m1), a), _mm256_castsi256_ps(sign));
+  }
+  /** Never needed: a pair holds no more than the smallest group. */
+  static Float halves_of(float low, float) { return splat(low); }
 
  private:
   /** Nearest even in the upper 16 bits of each lane, the lower ones zero; any NaN becomes the quiet one. */

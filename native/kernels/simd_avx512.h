@@ -4,6 +4,8 @@
 #include <immintrin.h>
 
 #include "element.h"
+#include "packed.h"
+#include "simd_codes.h"
 
 namespace mlx_gemma::kernels {
 
@@ -100,6 +102,38 @@ struct Avx512 {
   static Float round_to(const bf16*, Float a) { return _mm512_castsi512_ps(bf16_bits(a)); }
   static Float round_to(const f16*, Float a) {
     return _mm512_cvtph_ps(_mm512_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT));
+  }
+
+  using Int = __m512i;
+  /** Bytes that codes() reads. */
+  template <int B>
+  static constexpr int codes_reach() {
+    return B == 4 ? 16 : B == 8 ? 32 : 16 + 2 * B;
+  }
+  /** The codes of a pair of elements of B bits each, from p: even elements, then odd ones. */
+  template <int B>
+  static void codes(const std::uint8_t* p, Int& even, Int& odd) {
+    const __m512i mask = _mm512_set1_epi32((1 << B) - 1);
+    Int both;
+    if constexpr (B == 4) {
+      both = _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+    } else if constexpr (B == 8) {
+      both = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+    } else {
+      both =
+          _mm512_inserti64x4(_mm512_castsi256_si512(lanes_of_codes<B>(p)), lanes_of_codes<B>(p + 2 * B), 1);
+    }
+    even = _mm512_and_si512(both, mask);
+    odd = _mm512_srli_epi32(both, B);
+    if constexpr (B != 4 && B != 8) odd = _mm512_and_si512(odd, mask);
+  }
+  static Float to_float(Int a) { return _mm512_cvtepi32_ps(a); }
+  static Float look_up(const float* table, Int a) { return _mm512_i32gather_ps(a, table, 4); }
+  /** kE2m1[a]. */
+  static Float e2m1(Int a) { return _mm512_permutexvar_ps(a, _mm512_load_ps(kE2m1)); }
+  /** `low` in the lower eight lanes, `high` in the others. */
+  static Float halves_of(float low, float high) {
+    return _mm512_insertf32x8(_mm512_set1_ps(low), _mm256_set1_ps(high), 1);
   }
 
  private:

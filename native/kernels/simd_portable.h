@@ -3,6 +3,7 @@
 #pragma once
 
 #include "element.h"
+#include "packed.h"
 
 namespace mlx_gemma::kernels {
 
@@ -139,6 +140,39 @@ struct Portable {
   static Float round_to(const f16*, Float a) {
     return each([&](int i) { return widen(narrow(a.at[i])); });
   }
+
+  struct Int {
+    std::int32_t at[lanes];
+  };
+  /** Bytes that codes() reads. */
+  template <int B>
+  static constexpr int codes_reach() {
+    return pair * B / 8;
+  }
+  /** The codes of a pair of elements of B bits each, from p: even elements, then odd ones. */
+  template <int B>
+  static void codes(const std::uint8_t* p, Int& even, Int& odd) {
+    const auto code = [&](int i) {
+      const int byte = i * B / 8, shift = i * B % 8;
+      int bits = p[byte] >> shift;
+      if (shift + B > 8) bits |= p[byte + 1] << (8 - shift);
+      return bits & ((1 << B) - 1);
+    };
+    for (int i = 0; i < lanes; ++i) {
+      even.at[i] = code(2 * i);
+      odd.at[i] = code(2 * i + 1);
+    }
+  }
+  static Float to_float(Int a) {
+    return each([&](int i) { return static_cast<float>(a.at[i]); });
+  }
+  static Float look_up(const float* table, Int a) {
+    return each([&](int i) { return table[a.at[i]]; });
+  }
+  /** kE2m1[a]. */
+  static Float e2m1(Int a) { return look_up(kE2m1, a); }
+  /** Never needed: a pair holds no more than the smallest group. */
+  static Float halves_of(float low, float) { return splat(low); }
 
  private:
   static float from_bits(std::uint32_t bits) { return __builtin_bit_cast(float, bits); }

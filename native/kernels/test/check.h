@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <random>
 #include <string>
 #include <vector>
@@ -55,5 +56,42 @@ inline const std::vector<mx::Dtype> kTypes{mx::bfloat16, mx::float16, mx::float3
 void accuracy_tests();
 void blocks_tests();
 void law_tests();
+void quantized_tests();
+void experts_tests();
+
+constexpr int kMostThreads = 4;
+
+/** The bytes of row `row` out of `rows`, of an array whose rows lie one after the other. */
+std::string row_bits(const std::string& all, int row, int rows);
+
+/** 2 to 140, half of the time up to 16. */
+int some_rows();
+
+/**
+ * True if every row of f(x), x (rows, n), comes out the same alone, in a block, in part of the block,
+ * strided, with any threads.
+ */
+bool block_holds(const std::function<mx::array(const mx::array&)>& f, const mx::array& x);
+
+/** A way of packing that MLX has. */
+struct Packing {
+  QuantizationMode mode;
+  int bits, group_size;
+};
+const std::vector<Packing>& packings();
+std::string text(const Packing& packing);
+
+/**
+ * Weights (…, O, I) of random codes, scales of both signs and biases, in float32 or the dtype of affine
+ * scales.
+ * @param paired the second half of each row is the first half with the other sign
+ */
+QuantizedWeight packed_normal(const Packing& packing, mx::Shape shape, mx::Dtype dtype, bool paired = false);
+
+/** The matrix as float32: what the kernels say they multiply with. */
+mx::array dequantized(const QuantizedWeight& weight);
+
+/** Matrix `index` of a stack. */
+QuantizedWeight matrix_of(const QuantizedWeight& stack, int index);
 
 }  // namespace mlx_gemma::kernels::test

@@ -108,6 +108,8 @@ int main() {
     test::accuracy_tests();
     test::law_tests();
     test::blocks_tests();
+    test::quantized_tests();
+    test::experts_tests();
   }
   std::printf("%d passed, %d failed\n", test::passed, test::failed);
   return test::failed == 0 && test::passed > 0 ? 0 : 1;

@@ -1,0 +1,77 @@
+// The weights of a linear layer, plain or packed, or a stack of such matrices, as a task can carry them.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "arrays.h"
+
+namespace mlx_gemma::kernels {
+
+/** How packed weights are packed: what their arrays do not tell. */
+struct PackedAs {
+  int group_size;
+  int bits;
+  QuantizationMode mode;
+};
+
+inline PackedAs packed_as(const QuantizedWeight& w) { return {w.group_size, w.bits, w.mode}; }
+
+/** Inputs of a primitive: `inputs`, then codes, scales and biases. */
+std::vector<array> with_parts(std::vector<array> inputs, const QuantizedWeight& w);
+
+/** Up to here the weights are read from memory as they are; above it converting a tile of them first pays. */
+constexpr int kNarrowRows = 16;
+
+/** Rows of x converted and multiplied at a time in the wide form: they should stay in the outer cache. */
+int wide_rows(int depth);
+
+class WeightView {
+ public:
+  /**
+   * @param weights the matrix; or, if packed, codes, scales and, in affine mode, biases. With three axes: a
+   * stack.
+   * @param element of x and of the result
+   */
+  WeightView(const std::vector<array>& weights, const std::optional<PackedAs>& packed, Element element,
+             mx::cpu::CommandEncoder& encoder);
+
+  int inputs() const { return inputs_; }
+  int outputs() const { return outputs_; }
+  int count() const { return count_; }
+  bool packed() const { return packed_; }
+  Element element() const { return static_cast<Element>(element_); }
+  /** Bytes of an element of x and of the result. */
+  std::int64_t size() const { return size_; }
+  /** Floats of a row of x as multiply() takes it. */
+  std::ptrdiff_t padded() const { return padded_; }
+  void widen(const char* x, float* out) const;
+  /** Row o of a packed matrix in the bits of mx::dequantize. */
+  void dequantize(std::int64_t o, char* out) const {
+    functions_->dequantize[element_](rows_, inputs_, o, out);
+  }
+
+  /** Parts of the outputs that are worth a task begin at multiples of this. */
+  static int unit(int rows) { return rows > kNarrowRows ? kTileColumns : 24; }
+
+  /**
+   * Rows of x, widened, times rows [begin, end) of matrix `which`. Row r, column `begin` of the result comes
+   * to out + r * out_stride elements. Uses thread_scratch slot 1.
+   */
+  void multiply(int which, const float* x, int rows, int begin, int end, char* out,
+                std::int64_t out_stride) const;
+
+ private:
+  const RowFunctions* functions_;
+  int element_;
+  std::int64_t size_;
+  int inputs_ = 0, outputs_ = 0, count_ = 1;
+  std::ptrdiff_t padded_ = 0;
+  bool packed_;
+  const char* floats_ = nullptr;
+  std::int64_t floats_stride_ = 0;  // elements from row to row
+  PackedRows rows_{};
+  std::int64_t steps_[3] = {};  // bytes from matrix to matrix, of each array
+};
+
+}  // namespace mlx_gemma::kernels
