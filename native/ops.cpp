@@ -6,9 +6,8 @@
 #include <utility>
 #include <vector>
 
-#include "array.h"
-#include "guard.h"
-#include "kernels/kernels.h"
+#include "arguments.h"
+#include "kernels/centroid.h"
 #include "mlx/ops.h"
 #include "mlx/random.h"
 
@@ -17,93 +16,6 @@ namespace mlx_gemma {
 namespace mx = mlx::core;
 
 namespace {
-
-/** One call's arguments, by place. Each reader throws std::invalid_argument for a value of another type. */
-class Arguments {
- public:
-  explicit Arguments(const Napi::CallbackInfo& info) : info_(info) {}
-
-  const mx::array& array(size_t i) const { return UnwrapArray(info_[i]); }
-
-  std::optional<mx::array> optional_array(size_t i) const {
-    if (info_[i].IsNull()) return std::nullopt;
-    return array(i);
-  }
-
-  std::vector<mx::array> arrays(size_t i) const {
-    if (!info_[i].IsArray()) throw std::invalid_argument("expected a list of arrays");
-    const auto list = info_[i].As<Napi::Array>();
-    std::vector<mx::array> result;
-    for (uint32_t j = 0; j < list.Length(); ++j) result.push_back(UnwrapArray(list.Get(j)));
-    return result;
-  }
-
-  double number(size_t i) const {
-    if (!info_[i].IsNumber()) throw std::invalid_argument("expected a number");
-    return info_[i].As<Napi::Number>().DoubleValue();
-  }
-
-  int integer(size_t i) const {
-    const double value = number(i);
-    const int result = info_[i].As<Napi::Number>().Int32Value();
-    if (value != result) throw std::invalid_argument("expected an integer");
-    return result;
-  }
-
-  bool flag(size_t i) const {
-    if (!info_[i].IsBoolean()) throw std::invalid_argument("expected true or false");
-    return info_[i].As<Napi::Boolean>();
-  }
-
-  mx::Shape shape(size_t i) const { return ParseShape(info_[i]); }
-
-  std::vector<int> axes(size_t i) const {
-    const mx::Shape shape = ParseShape(info_[i]);
-    return {shape.begin(), shape.end()};
-  }
-
-  /** A packed weight: six arguments from `i`, as NativeOps has them. */
-  kernels::QuantizedWeight packed(size_t i) const {
-    const auto mode = kernels::quantization_mode(text(i + 5));
-    if (!mode) throw std::invalid_argument("expected the mode affine, mxfp4, mxfp8 or nvfp4");
-    return {.weight = array(i),
-            .scales = array(i + 1),
-            .biases = optional_array(i + 2),
-            .group_size = integer(i + 3),
-            .bits = integer(i + 4),
-            .mode = *mode};
-  }
-
-  std::string text(size_t i) const {
-    if (!info_[i].IsString()) throw std::invalid_argument("expected a string");
-    return info_[i].As<Napi::String>();
-  }
-
-  mx::Dtype dtype(size_t i) const { return ParseDtype(info_[i]); }
-
-  /** A random key: two uint32. */
-  mx::array key(size_t i) const {
-    if (!info_[i].IsArray()) throw std::invalid_argument("expected a key of two numbers");
-    const auto list = info_[i].As<Napi::Array>();
-    const auto word = [&](uint32_t j) { return Napi::Value(list.Get(j)).ToNumber().Uint32Value(); };
-    const uint32_t words[] = {word(0), word(1)};
-    return mx::array(words, {2}, mx::uint32);
-  }
-
- private:
-  const Napi::CallbackInfo& info_;
-};
-
-/** One JavaScript function for each operation (a stateless lambda), without a lookup at call time. */
-template <auto operation>
-Napi::Value Call(const Napi::CallbackInfo& info) {
-  return Guarded(info.Env(), [&] { return WrapArray(info.Env(), operation(Arguments(info))); });
-}
-
-template <auto operation>
-void Define(Napi::Object ops, const char* name) {
-  ops.Set(name, Napi::Function::New<Call<operation>>(ops.Env(), name));
-}
 
 void DefineElementwise(Napi::Object ops) {
   Define<[](const Arguments& a) { return mx::add(a.array(0), a.array(1)); }>(ops, "add");
@@ -160,43 +72,67 @@ void DefineReductions(Napi::Object ops) {
       ops, "argpartition");
 }
 
-/** The values of a packed weight: arguments as NativeOps has them. */
-mx::array Dequantize(const Arguments& a) {
-  const kernels::QuantizedWeight packed = a.packed(0);
-  packed.check(static_cast<int>(packed.weight.ndim()));
-  return mx::dequantize(packed.weight, packed.scales, packed.biases, packed.group_size, packed.bits,
-                        a.text(5), std::nullopt, a.dtype(6));
+/** The values of a packed weight. */
+mx::array Dequantize(const kernels::Matrix& matrix, mx::Dtype dtype) {
+  const auto* packed = std::get_if<kernels::QuantizedWeight>(&matrix);
+  if (packed == nullptr) throw std::invalid_argument("expected a packed weight");
+  packed->check(static_cast<int>(packed->weight.ndim()));
+  return mx::dequantize(packed->weight, packed->scales, packed->biases, packed->group_size, packed->bits,
+                        kernels::name(packed->mode), std::nullopt, dtype);
 }
 
-void DefineQuantized(Napi::Object ops) {
-  Define<[](const Arguments& a) { return kernels::quantized_linear(a.array(0), a.packed(1)); }>(
-      ops, "quantizedLinear");
-  Define<[](const Arguments& a) { return Dequantize(a); }>(ops, "dequantize");
+void DefineMatrices(Napi::Object ops) {
+  Define<[](const Arguments& a) { return kernels::project(a.array(0), a.matrix(1)); }>(ops, "linear");
+  Define<[](const Arguments& a) { return Dequantize(a.matrix(0), a.dtype(1)); }>(ops, "dequantize");
+  DefineList<[](const Arguments& a) {
+    return mx::quantize(a.array(0), a.integer(1), a.integer(2), a.text(3));
+  }>(ops, "quantize");
+}
+
+kernels::AttentionLayer ParseAttention(const Arguments& a, const Napi::Object& layer) {
+  return {.input_layernorm = UnwrapArray(layer.Get("inputLayernorm")),
+          .q_proj = a.matrix(layer.Get("qProj")),
+          .q_norm = UnwrapArray(layer.Get("qNorm")),
+          .o_proj = a.matrix(layer.Get("oProj")),
+          .post_attention_layernorm = UnwrapArray(layer.Get("postAttentionLayernorm")),
+          .kv = std::nullopt,
+          .heads = layer.Get("numHeads").ToNumber(),
+          .eps = layer.Get("eps").ToNumber(),
+          .scale = layer.Get("scale").ToNumber()};
+}
+
+kernels::FeedForwardLayer ParseFeedForward(const Arguments& a, const Napi::Object& layer) {
+  return {.pre_feedforward_layernorm = UnwrapArray(layer.Get("preFeedforwardLayernorm")),
+          .gate_proj = a.matrix(layer.Get("gateProj")),
+          .up_proj = a.matrix(layer.Get("upProj")),
+          .down_proj = a.matrix(layer.Get("downProj")),
+          .post_feedforward_layernorm = UnwrapArray(layer.Get("postFeedforwardLayernorm")),
+          .experts = nullptr,
+          .per_layer_input = std::nullopt,
+          .layer_scalar = UnwrapArray(layer.Get("layerScalar")),
+          .eps = layer.Get("eps").ToNumber()};
 }
 
 void DefineKernels(Napi::Object ops) {
-  Define<[](const Arguments& a) { return kernels::linear(a.array(0), a.array(1)); }>(ops, "linear");
   Define<[](const Arguments& a) {
     return kernels::rms_norm(a.array(0), a.optional_array(1), static_cast<float>(a.number(2)));
   }>(ops, "rmsNorm");
-  Define<[](const Arguments& a) { return kernels::rope(a.array(0), a.array(1), a.integer(2), a.flag(3)); }>(
-      ops, "rope");
+  Define<[](const Arguments& a) { return kernels::rope_table(a.array(0), a.integer(1), 1, a.dtype(2)); }>(
+      ops, "ropeTable");
   Define<[](const Arguments& a) {
-    return kernels::attention(a.array(0), a.array(1), a.array(2), static_cast<float>(a.number(3)));
-  }>(ops, "attention");
-  Define<[](const Arguments& a) { return kernels::gelu_multiply(a.array(0), a.array(1)); }>(ops,
-                                                                                            "geluMultiply");
-}
-
-/** `weight` packed by MLX: [weight, scales], in affine mode [weight, scales, biases]. */
-Napi::Value Quantize(const Napi::CallbackInfo& info) {
-  return Guarded(info.Env(), [&] {
-    const Arguments a(info);
-    const std::vector<mx::array> parts = mx::quantize(a.array(0), a.integer(1), a.integer(2), a.text(3));
-    Napi::Array result = Napi::Array::New(info.Env(), parts.size());
-    for (uint32_t i = 0; i < parts.size(); ++i) result.Set(i, WrapArray(info.Env(), parts[i]));
-    return result;
-  });
+    const kernels::KeyRows seen{a.array(3), a.array(4), std::nullopt};
+    return kernels::attention_block(a.array(0), ParseAttention(a, a.object(1)), a.array(2), seen);
+  }>(ops, "attentionBlock");
+  Define<[](const Arguments& a) {
+    return kernels::feed_forward_block(a.array(0), ParseFeedForward(a, a.object(1)), std::nullopt);
+  }>(ops, "feedForwardBlock");
+  Define<[](const Arguments& a) { return kernels::top_clusters(a.array(0), a.array(1), a.integer(2)); }>(
+      ops, "topClusters");
+  DefineList<[](const Arguments& a) -> std::vector<mx::array> {
+    const auto [logits, tokens] =
+        kernels::cluster_scores(a.array(0), a.matrix(1), a.array(2), a.array(3), a.integer(4));
+    return {logits, tokens};
+  }>(ops, "clusterScores");
 }
 
 }  // namespace
@@ -208,8 +144,7 @@ void RegisterOps(Napi::Env env, Napi::Object exports) {
   DefineShapes(ops);
   DefineReductions(ops);
   DefineKernels(ops);
-  DefineQuantized(ops);
-  ops.Set("quantize", Napi::Function::New<Quantize>(env, "quantize"));
+  DefineMatrices(ops);
   exports.Set("ops", ops);
 }
 

@@ -7,6 +7,7 @@ set(MLX_GEMMA_KERNEL_SOURCES
     ${_kernels}/arrays.cpp
     ${_kernels}/attention.cpp
     ${_kernels}/attention_block.cpp
+    ${_kernels}/centroid.cpp
     ${_kernels}/composed.cpp
     ${_kernels}/cores.cpp
     ${_kernels}/experts.cpp

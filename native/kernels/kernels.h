@@ -35,6 +35,8 @@ array linear(const array& x, const array& weight);
 
 /** "affine", "mxfp4", "mxfp8" or "nvfp4"; nothing for any other name. */
 std::optional<QuantizationMode> quantization_mode(const std::string& name);
+/** The other way round. */
+const char* name(QuantizationMode mode);
 
 /**
  * A matrix (O, I), or a stack of them (E, O, I), as mx::quantize packs it: element i of a row stands in bits

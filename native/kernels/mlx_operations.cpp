@@ -11,28 +11,9 @@ array linear(const array& x, const array& weight) {
   return mx::matmul(x, mx::transpose(mx::astype(weight, x.dtype())));
 }
 
-namespace {
-
-/** The name that MLX's operations take. */
-const char* text(QuantizationMode mode) {
-  switch (mode) {
-    case QuantizationMode::affine:
-      return "affine";
-    case QuantizationMode::mxfp4:
-      return "mxfp4";
-    case QuantizationMode::mxfp8:
-      return "mxfp8";
-    case QuantizationMode::nvfp4:
-      return "nvfp4";
-  }
-  return "";
-}
-
-}  // namespace
-
 array quantized_linear(const array& x, const QuantizedWeight& w) {
   return mx::astype(
-      mx::quantized_matmul(x, w.weight, w.scales, w.biases, true, w.group_size, w.bits, text(w.mode)),
+      mx::quantized_matmul(x, w.weight, w.scales, w.biases, true, w.group_size, w.bits, name(w.mode)),
       x.dtype());
 }
 
@@ -40,7 +21,7 @@ array dequantize_rows(const QuantizedWeight& w, const array& rows, mx::Dtype dty
   const auto taken = [&](const array& a) { return mx::take(a, rows, 0); };
   std::optional<array> biases;
   if (w.biases) biases = taken(*w.biases);
-  return mx::dequantize(taken(w.weight), taken(w.scales), biases, w.group_size, w.bits, text(w.mode),
+  return mx::dequantize(taken(w.weight), taken(w.scales), biases, w.group_size, w.bits, name(w.mode),
                         std::nullopt, dtype);
 }
 
@@ -55,7 +36,7 @@ array experts_linear(const array& x, const array& weight, const array& indices) 
 
 array experts_linear(const array& x, const QuantizedWeight& w, const array& indices) {
   const array out = mx::gather_qmm(mx::expand_dims(x, -2), w.weight, w.scales, w.biases, std::nullopt,
-                                   indices, true, w.group_size, w.bits, text(w.mode));
+                                   indices, true, w.group_size, w.bits, name(w.mode));
   return mx::astype(mx::squeeze(out, -2), x.dtype());
 }
 

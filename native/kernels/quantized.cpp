@@ -15,6 +15,20 @@ std::optional<QuantizationMode> quantization_mode(const std::string& name) {
   return std::nullopt;
 }
 
+const char* name(QuantizationMode mode) {
+  switch (mode) {
+    case QuantizationMode::affine:
+      return "affine";
+    case QuantizationMode::mxfp4:
+      return "mxfp4";
+    case QuantizationMode::mxfp8:
+      return "mxfp8";
+    case QuantizationMode::nvfp4:
+      return "nvfp4";
+  }
+  return "";
+}
+
 namespace {
 
 bool packing_exists(const QuantizedWeight& w) {

@@ -1,6 +1,6 @@
 import { MlxGemmaError } from "../errors.js";
 import { evaluate, type MlxArray, readInt32, scope } from "../mlx/array.js";
-import { arraysOf, type Matrix, mapRows, multiplied, rowCount } from "../mlx/matrix.js";
+import { arraysOf, type Matrix, mapRows, rowCount } from "../mlx/matrix.js";
 import * as ops from "../mlx/ops.js";
 import type { DraftHead, HeadScores } from "./head.js";
 
@@ -16,7 +16,7 @@ export interface CentroidWeights {
 
 /** The centroid head (`use_ordered_embeddings`; reference: `Gemma4AssistantMaskedEmbedder`). */
 export interface CentroidHead extends DraftHead {
-  /** h (1, 1, hidden_size) → uint32 (1, 1, top_k), the clusters whose tokens are scored, in no particular order. */
+  /** h (1, 1, hidden_size) → uint32 (top_k), the clusters whose tokens are scored, in no particular order. */
   clusters(h: MlxArray): MlxArray;
 }
 
@@ -36,41 +36,22 @@ export async function centroidHead(
   const [count = 0] = centroids.shape;
   const vocab = rowCount(embedding);
   checkOrdering(readInt32(tokenOrdering), vocab, count, where);
-  const size = vocab / count;
-  const built = scope(() => ({
-    table: mapRows(embedding, (rows) =>
-      ops.reshape(ops.take(rows, tokenOrdering, 0), [count, size, widthOf(rows)]),
-    ),
-    ordering: ops.reshape(tokenOrdering, [count, size]),
-  }));
-  const own = [...arraysOf(built.table), built.ordering];
-  await evaluate([own]);
-  for (const array of [...arraysOf(embedding), tokenOrdering]) array.dispose();
+  const table = scope(() => mapRows(embedding, (rows) => ops.take(rows, tokenOrdering, 0)));
+  await evaluate([arraysOf(table)]);
+  for (const array of arraysOf(embedding)) array.dispose();
 
-  const clusters = (h: MlxArray): MlxArray => {
-    const order = ops.argpartition(ops.linear(h, centroids), count - topK, -1); // (1, 1, num_centroids)
-    return ops.slice(order, [0, 0, count - topK], [1, 1, count]);
-  };
+  const clusters = (h: MlxArray): MlxArray => ops.topClusters(h, centroids, topK);
   return {
     clusters,
     scores(h) {
-      const chosen = clusters(h);
-      const rows = mapRows(built.table, (blocks) =>
-        ops.reshape(ops.take(blocks, chosen, 0), [topK * size, widthOf(blocks)]),
-      );
-      return {
-        logits: ops.reshape(multiplied(h, rows), [1, topK * size]),
-        tokens: ops.reshape(ops.take(built.ordering, chosen, 0), [1, topK * size]),
-      };
+      const [logits, tokens] = ops.clusterScores(h, table, tokenOrdering, clusters(h), count);
+      if (!logits || !tokens) throw new MlxGemmaError("native", "the addon gave no cluster scores");
+      return { logits, tokens };
     },
     [Symbol.dispose]() {
-      for (const array of [centroids, ...own]) array.dispose();
+      for (const array of [centroids, tokenOrdering, ...arraysOf(table)]) array.dispose();
     },
   };
-}
-
-function widthOf(rows: MlxArray): number {
-  return rows.shape.at(-1) ?? 0;
 }
 
 /**

@@ -1,5 +1,5 @@
 import type { MlxArray } from "../mlx/array.js";
-import { arraysOf, type Matrix, multiplied, rowCount } from "../mlx/matrix.js";
+import { arraysOf, type Matrix, rowCount } from "../mlx/matrix.js";
 import * as ops from "../mlx/ops.js";
 import type { DraftHead } from "./head.js";
 
@@ -11,7 +11,7 @@ import type { DraftHead } from "./head.js";
 export function denseHead(embedding: Matrix): DraftHead {
   const vocab = rowCount(embedding);
   return {
-    scores: (h: MlxArray) => ({ logits: ops.reshape(multiplied(h, embedding), [1, vocab]) }),
+    scores: (h: MlxArray) => ({ logits: ops.reshape(ops.linear(h, embedding), [1, vocab]) }),
     [Symbol.dispose]: () => {
       for (const array of arraysOf(embedding)) array.dispose();
     },

@@ -3,15 +3,14 @@ import { MlxGemmaError } from "../errors.js";
 import { evaluate, fromFloat32, type MlxArray, scope } from "../mlx/array.js";
 import { castOf } from "../mlx/cast.js";
 import { loadWeights } from "../mlx/load-weights.js";
-import { arraysOf, isPacked, type Matrix, multiplied } from "../mlx/matrix.js";
-import type { LayerType } from "../mlx/native.js";
+import { arraysOf, isPacked, type Matrix } from "../mlx/matrix.js";
 import * as ops from "../mlx/ops.js";
 import type { KeysValues, SharedKv } from "../target/target.js";
 import { centroidHead } from "./centroid-head.js";
 import { denseHead } from "./dense-head.js";
 import type { DraftContext, DraftDistribution, Drafter, Proposal } from "./drafter.js";
 import type { DraftHead } from "./head.js";
-import { type DraftLayer, draftLayer } from "./layer.js";
+import { type DraftLayer, draftLayer, type LayerContext, type RopeTables } from "./layer.js";
 import { pickToken } from "./pick.js";
 import { under } from "./weights.js";
 
@@ -51,6 +50,8 @@ export class Gemma4Assistant implements Drafter {
       readonly norm: MlxArray;
       readonly eps: number;
       readonly dtype: FloatDtype;
+      /** Inverse frequencies, float32 (d/2), by layer type. */
+      readonly frequencies: ReadonlyMap<string, MlxArray>;
       readonly owned: readonly MlxArray[];
     },
   ) {}
@@ -88,22 +89,14 @@ export class Gemma4Assistant implements Drafter {
             ordering,
           )
         : denseHead(embedding);
-      const frequencies = new Map<LayerType, MlxArray>();
-      const frequenciesOf = (type: LayerType): MlxArray => {
-        const known = frequencies.get(type);
-        if (known) return known;
-        const values = config.inverseFrequencies[type] ?? new Float32Array();
-        const made = fromFloat32(values, [values.length]);
-        frequencies.set(type, made);
-        return made;
-      };
       const layers = config.layers.map((layer, index) =>
-        draftLayer(
-          config,
-          layer,
-          under(weights, quantizations, `model.layers.${index}.`),
-          frequenciesOf(layer.type),
-        ),
+        draftLayer(config, layer, under(weights, quantizations, `model.layers.${index}.`)),
+      );
+      const frequencies = new Map(
+        Object.entries(config.inverseFrequencies).map(([type, values]) => [
+          type,
+          fromFloat32(values, [values.length]),
+        ]),
       );
       return new Gemma4Assistant(head, {
         layers,
@@ -112,6 +105,7 @@ export class Gemma4Assistant implements Drafter {
         norm: all.tensor("model.norm.weight"),
         eps: config.rmsNormEps,
         dtype,
+        frequencies,
         owned: [...weights.values(), ...frequencies.values()],
       });
     } catch (error) {
@@ -122,24 +116,34 @@ export class Gemma4Assistant implements Drafter {
 
   /** One draft step for one query position, lazily. */
   step({ embedding, hidden, sharedKv, position }: DraftStepInput): DraftStepOutput {
+    return this.#step(embedding, hidden, { sharedKv, ropeTables: this.#ropeTables(position) });
+  }
+
+  #step(embedding: MlxArray, hidden: MlxArray, context: LayerContext): DraftStepOutput {
     const { layers, preProjection, postProjection, norm, eps } = this.parts;
     const input = ops.concatenate([this.#own(embedding), this.#own(hidden)], -1); // (1, 1, 2 · H_target)
-    let h = multiplied(input, preProjection);
-    for (const layer of layers) h = layer(h, { sharedKv, position });
+    let h = ops.linear(input, preProjection);
+    for (const layer of layers) h = layer(h, context);
     h = ops.rmsNorm(h, norm, eps);
-    return { h, hidden: multiplied(h, postProjection) };
+    return { h, hidden: ops.linear(h, postProjection) };
+  }
+
+  #ropeTables(position: number): RopeTables {
+    const { frequencies, dtype } = this.parts;
+    const tables = [...frequencies].map(([type, values]) => [type, ops.ropeTable(values, position, dtype)]);
+    return Object.fromEntries(tables);
   }
 
   propose({ bonus, hidden, sharedKv, position, steps, embed, pick }: DraftContext): Proposal {
     if (steps === 0) return { distributions: [] };
     return scope(() => {
-      const cast = this.#cast(sharedKv);
+      const context = { sharedKv: this.#cast(sharedKv), ropeTables: this.#ropeTables(position) };
       const tokens: MlxArray[] = [];
       const distributions: DraftDistribution[] = [];
       let token = bonus;
       let before = hidden;
       for (let step = 0; step < steps; step++) {
-        const output = this.step({ embedding: embed(token), hidden: before, sharedKv: cast, position });
+        const output = this.#step(embed(token), before, context);
         const picked = pickToken(this.head.scores(output.h), pick, position + 1 + step);
         tokens.push(picked.token);
         if (picked.distribution) distributions.push(picked.distribution);

@@ -1,6 +1,6 @@
 import type { AssistantConfig, AssistantLayerConfig } from "../checkpoint/types.js";
 import type { MlxArray } from "../mlx/array.js";
-import { multiplied } from "../mlx/matrix.js";
+import type { LayerType } from "../mlx/native.js";
 import * as ops from "../mlx/ops.js";
 import type { SharedKv } from "../target/target.js";
 import type { WeightReader } from "./weights.js";
@@ -8,9 +8,11 @@ import type { WeightReader } from "./weights.js";
 /** What a layer reads beside its input. */
 export interface LayerContext {
   readonly sharedKv: SharedKv;
-  /** Position of the query: the bonus token's. */
-  readonly position: number;
+  /** By layer type: `ops.ropeTable` of the query's position, the bonus token's. */
+  readonly ropeTables: RopeTables;
 }
+
+export type RopeTables = { readonly [T in LayerType]?: MlxArray };
 
 /** One Q-only decoder layer: its K/V are the target's of the same layer type. */
 export type DraftLayer = (h: MlxArray, context: LayerContext) => MlxArray;
@@ -19,52 +21,38 @@ export type DraftLayer = (h: MlxArray, context: LayerContext) => MlxArray;
 const SCALE = 1;
 
 /**
- * Builds layer `index` (reference: `Gemma4TextDecoderLayer` with shared K/V).
+ * Builds a layer (reference: `Gemma4TextDecoderLayer` with shared K/V).
  *
  * @returns h (1, 1, hidden_size) → the same shape
  */
 export function draftLayer(
-  config: AssistantConfig,
-  layer: AssistantLayerConfig,
-  weights: WeightReader,
-  inverseFrequencies: MlxArray,
+  { numHeads, rmsNormEps: eps }: AssistantConfig,
+  { type }: AssistantLayerConfig,
+  { tensor, matrix }: WeightReader,
 ): DraftLayer {
-  const { numHeads, rmsNormEps: eps } = config;
-  const { type, headDim } = layer;
-  const norm = (name: string) => {
-    const weight = weights.tensor(`${name}.weight`);
-    return (x: MlxArray) => ops.rmsNorm(x, weight, eps);
+  const attention = {
+    inputLayernorm: tensor("input_layernorm.weight"),
+    qProj: matrix("self_attn.q_proj"),
+    qNorm: tensor("self_attn.q_norm.weight"),
+    oProj: matrix("self_attn.o_proj"),
+    postAttentionLayernorm: tensor("post_attention_layernorm.weight"),
+    numHeads,
+    eps,
+    scale: SCALE,
   };
-  const projection = (name: string) => {
-    const matrix = weights.matrix(name);
-    return (x: MlxArray) => multiplied(x, matrix);
+  const feedForward = {
+    preFeedforwardLayernorm: tensor("pre_feedforward_layernorm.weight"),
+    gateProj: matrix("mlp.gate_proj"),
+    upProj: matrix("mlp.up_proj"),
+    downProj: matrix("mlp.down_proj"),
+    postFeedforwardLayernorm: tensor("post_feedforward_layernorm.weight"),
+    layerScalar: tensor("layer_scalar"),
+    eps,
   };
-  const inputNorm = norm("input_layernorm");
-  const queries = projection("self_attn.q_proj");
-  const queryNorm = norm("self_attn.q_norm");
-  const output = projection("self_attn.o_proj");
-  const postAttentionNorm = norm("post_attention_layernorm");
-  const preFeedforwardNorm = norm("pre_feedforward_layernorm");
-  const gate = projection("mlp.gate_proj");
-  const up = projection("mlp.up_proj");
-  const down = projection("mlp.down_proj");
-  const postFeedforwardNorm = norm("post_feedforward_layernorm");
-  const scalar = weights.tensor("layer_scalar");
-
-  const attention = (x: MlxArray, { sharedKv, position }: LayerContext): MlxArray => {
+  return (h, { sharedKv, ropeTables }) => {
     const shared = sharedKv[type];
-    if (!shared) throw new RangeError(`the target exports no ${type} K/V`);
-    // One query row: (1, 1, heads · d) and (1, heads, 1, d) have the same order in memory.
-    const q = queryNorm(ops.reshape(queries(x), [1, numHeads, 1, headDim]));
-    const rotated = ops.rope(q, inverseFrequencies, position, true);
-    const seen = ops.attention(rotated, shared.keys, shared.values, SCALE);
-    return output(ops.reshape(seen, [1, 1, numHeads * headDim]));
-  };
-  const mlp = (x: MlxArray) => down(ops.geluMultiply(gate(x), up(x)));
-
-  return (h, context) => {
-    const attended = ops.add(h, postAttentionNorm(attention(inputNorm(h), context)));
-    const fed = ops.add(attended, postFeedforwardNorm(mlp(preFeedforwardNorm(attended))));
-    return ops.multiply(fed, scalar);
+    const table = ropeTables[type];
+    if (!shared || !table) throw new RangeError(`the target exports no ${type} K/V`);
+    return ops.feedForwardBlock(ops.attentionBlock(h, attention, table, shared), feedForward);
   };
 }

@@ -1,13 +1,8 @@
 import type { MlxArray } from "./array.js";
-import { linear, type PackedWeight, quantizedLinear } from "./ops.js";
+import type { NativeMatrix, NativePackedWeight } from "./native.js";
 
 /** A weight (O, I) as it is stored: floats, or packed. */
-export type Matrix = MlxArray | PackedWeight;
-
-/** `x · weightᵀ`: x (…, I) → (…, O). On CPU each row's bits depend on that row alone. */
-export function multiplied(x: MlxArray, matrix: Matrix): MlxArray {
-  return isPacked(matrix) ? quantizedLinear(x, matrix) : linear(x, matrix);
-}
+export type Matrix = NativeMatrix;
 
 /** O: how many rows it has. */
 export function rowCount(matrix: Matrix): number {
@@ -38,6 +33,6 @@ export function arraysOf(matrix: Matrix): MlxArray[] {
   return biases ? [weight, scales, biases] : [weight, scales];
 }
 
-export function isPacked(matrix: Matrix): matrix is PackedWeight {
+export function isPacked(matrix: Matrix): matrix is NativePackedWeight {
   return "scales" in matrix;
 }

@@ -26,6 +26,43 @@ export interface NativeArray {
   dispose(): void;
 }
 
+/** A weight (…, O, I) as MLX packs it. */
+export interface NativePackedWeight extends NativeQuantization {
+  /** uint32 (…, O, I · bits / 32). */
+  readonly weight: NativeArray;
+  /** (…, O, I / groupSize). */
+  readonly scales: NativeArray;
+  /** Like `scales`, in affine mode only. */
+  readonly biases: NativeArray | null;
+}
+
+/** A weight (O, I) as it is stored: floats, or packed. */
+export type NativeMatrix = NativeArray | NativePackedWeight;
+
+/** Attention of a layer without keys and values of its own; names as in the checkpoint. */
+export interface NativeAttentionWeights {
+  readonly inputLayernorm: NativeArray;
+  readonly qProj: NativeMatrix;
+  readonly qNorm: NativeArray;
+  readonly oProj: NativeMatrix;
+  readonly postAttentionLayernorm: NativeArray;
+  readonly numHeads: number;
+  readonly eps: number;
+  /** What scores are multiplied with. */
+  readonly scale: number;
+}
+
+/** The MLP of a layer with its norms, and `layer_scalar` (1). */
+export interface NativeFeedForwardWeights {
+  readonly preFeedforwardLayernorm: NativeArray;
+  readonly gateProj: NativeMatrix;
+  readonly upProj: NativeMatrix;
+  readonly downProj: NativeMatrix;
+  readonly postFeedforwardLayernorm: NativeArray;
+  readonly layerScalar: NativeArray;
+  readonly eps: number;
+}
+
 /** Graph-building operations. All are lazy; shapes are checked by MLX, its message becomes the error. */
 export interface NativeOps {
   add(a: NativeArray, b: NativeArray): NativeArray;
@@ -67,46 +104,47 @@ export interface NativeOps {
   /** uint32 indices that put the `kth` smallest in its place along `axis`. */
   argpartition(a: NativeArray, kth: number, axis: number): NativeArray;
   /** `x · weightᵀ`: x (…, I), weight (O, I) → (…, O). On CPU each row's bits depend on that row alone. */
-  linear(x: NativeArray, weight: NativeArray): NativeArray;
-  /**
-   * `x · dequantized(weight)ᵀ`: x (…, I), weight uint32 (O, I · bits / 32) → (…, O). `scales` (O, I / groupSize); `biases`
-   * like `scales` in affine mode, null in the others. On CPU each row's bits depend on that row alone.
-   */
-  quantizedLinear(
-    x: NativeArray,
-    weight: NativeArray,
-    scales: NativeArray,
-    biases: NativeArray | null,
-    groupSize: number,
-    bits: number,
-    mode: QuantizationMode,
-  ): NativeArray;
+  linear(x: NativeArray, weight: NativeMatrix): NativeArray;
   /** The values of a packed weight in `dtype`: (…, I · bits / 32) → (…, I), leading axes kept. */
-  dequantize(
-    weight: NativeArray,
-    scales: NativeArray,
-    biases: NativeArray | null,
-    groupSize: number,
-    bits: number,
-    mode: QuantizationMode,
-    dtype: Dtype,
-  ): NativeArray;
+  dequantize(weight: NativePackedWeight, dtype: Dtype): NativeArray;
   /** Packs (…, I) in groups along the last axis: `[weight, scales]`, and `biases` third in affine mode. */
   quantize(weight: NativeArray, groupSize: number, bits: number, mode: QuantizationMode): NativeArray[];
   /** RMSNorm in float32 over the last axis, times `weight` (or nothing), cast back to x's dtype. */
   rmsNorm(x: NativeArray, weight: NativeArray | null, eps: number): NativeArray;
   /**
-   * Rotates halves. x (1, heads, T, d); `inverseFrequencies` float32 (d/2), 0 for pairs that do not turn;
-   * row t is at `position + t`, or all rows at `position` when `samePosition`.
+   * Cosines and sines of one position: `inverseFrequencies` float32 (d/2), 0 for pairs that do not turn → (2, 1, d/2).
    */
-  rope(x: NativeArray, inverseFrequencies: NativeArray, position: number, samePosition: boolean): NativeArray;
+  ropeTable(inverseFrequencies: NativeArray, position: number, dtype: Dtype): NativeArray;
   /**
-   * Attention of T query rows over S keys that were all seen before: no mask but the caller's slice.
-   * q (1, heads, T, d), keys and values (1, kvHeads, S, d) → (1, heads, T, d). Scale 1 in Gemma 4.
+   * The first half of a decoder layer for one query row h (1, 1, H):
+   * `h + post_attention_layernorm(o_proj(attention(rope(q_norm(q_proj(input_layernorm(h)))))))`, over keys and values
+   * (1, kvHeads, S, d) that are all seen → (1, 1, H).
    */
-  attention(q: NativeArray, keys: NativeArray, values: NativeArray, scale: number): NativeArray;
-  /** `gelu_tanh(gate) * up`, elementwise. */
-  geluMultiply(gate: NativeArray, up: NativeArray): NativeArray;
+  attentionBlock(
+    h: NativeArray,
+    layer: NativeAttentionWeights,
+    ropeTable: NativeArray,
+    keys: NativeArray,
+    values: NativeArray,
+  ): NativeArray;
+  /**
+   * The second half: `(h + post_feedforward_layernorm(down(gelu_tanh(gate(x)) * up(x)))) * layer_scalar`, with
+   * `x = pre_feedforward_layernorm(h)`; (1, T, H) → the same shape.
+   */
+  feedForwardBlock(h: NativeArray, layer: NativeFeedForwardWeights): NativeArray;
+  /** uint32 (k): the k rows of `centroids` (C, H) that have the largest products with h (1, 1, H), in no set order. */
+  topClusters(h: NativeArray, centroids: NativeArray, k: number): NativeArray;
+  /**
+   * Scores of all tokens of the chosen clusters: `table` (C · size, H) and `ordering` int32 (C · size) cluster by cluster,
+   * `chosen` uint32 (k) → `[logits (1, k · size), tokens int32 (1, k · size)]`.
+   */
+  clusterScores(
+    h: NativeArray,
+    table: NativeMatrix,
+    ordering: NativeArray,
+    chosen: NativeArray,
+    clusters: number,
+  ): NativeArray[];
   /** Uniform float32 in [0, 1) of `shape`, from a key of two uint32 (threefry: the same key, the same numbers). */
   randomUniform(shape: readonly number[], key: readonly [number, number]): NativeArray;
   /** int32 draws over the last axis of `logits` (log probabilities, -inf allowed), by Gumbel-max with `key`. */

@@ -1,11 +1,24 @@
 import { addon } from "./addon.js";
 import { guarded, type MlxArray, track } from "./array.js";
-import type { Dtype, NativeOps, NativeQuantization } from "./native.js";
+import type {
+  Dtype,
+  NativeAttentionWeights,
+  NativeFeedForwardWeights,
+  NativeKeysValues,
+  NativeMatrix,
+  NativeOps,
+  NativePackedWeight,
+  NativeQuantization,
+} from "./native.js";
 
 // Each function builds one node of the graph, as `NativeOps` says, and hands it to the scope that is open.
 
 function build(make: (ops: NativeOps) => MlxArray): MlxArray {
   return track(guarded(() => make(addon().ops)));
+}
+
+function buildList(make: (ops: NativeOps) => MlxArray[]): MlxArray[] {
+  return guarded(() => make(addon().ops)).map(track);
 }
 
 export const add = (a: MlxArray, b: MlxArray): MlxArray => build((ops) => ops.add(a, b));
@@ -94,57 +107,44 @@ export const argpartition = (a: MlxArray, kth: number, axis: number): MlxArray =
   build((ops) => ops.argpartition(a, kth, axis));
 
 /** `x · weightᵀ`: x (…, I), weight (O, I) → (…, O). On CPU each row's bits depend on that row alone. */
-export const linear = (x: MlxArray, weight: MlxArray): MlxArray => build((ops) => ops.linear(x, weight));
-
-/** A packed weight's arrays, as `NativeOps.quantizedLinear` describes them. */
-export interface PackedWeight extends NativeQuantization {
-  /** uint32 (…, O, I · bits / 32). */
-  readonly weight: MlxArray;
-  /** (…, O, I / groupSize). */
-  readonly scales: MlxArray;
-  /** Like `scales`, in affine mode only. */
-  readonly biases: MlxArray | null;
-}
-
-/** `x · dequantized(weight)ᵀ`: x (…, I) → (…, O). On CPU each row's bits depend on that row alone. */
-export const quantizedLinear = (x: MlxArray, packed: PackedWeight): MlxArray =>
-  build((ops) => {
-    const { weight, scales, biases, groupSize, bits, mode } = packed;
-    return ops.quantizedLinear(x, weight, scales, biases, groupSize, bits, mode);
-  });
+export const linear = (x: MlxArray, weight: NativeMatrix): MlxArray => build((ops) => ops.linear(x, weight));
 
 /** The values of a packed weight in `dtype`, leading axes kept. */
-export const dequantize = (packed: PackedWeight, dtype: Dtype): MlxArray =>
-  build((ops) => {
-    const { weight, scales, biases, groupSize, bits, mode } = packed;
-    return ops.dequantize(weight, scales, biases, groupSize, bits, mode, dtype);
-  });
+export const dequantize = (packed: NativePackedWeight, dtype: Dtype): MlxArray =>
+  build((ops) => ops.dequantize(packed, dtype));
 
 /** RMSNorm in float32 over the last axis, times `weight` (or nothing), cast back to x's dtype. */
 export const rmsNorm = (x: MlxArray, weight: MlxArray | null, eps: number): MlxArray =>
   build((ops) => ops.rmsNorm(x, weight, eps));
 
-/**
- * Rotates halves. x (1, heads, T, d); `inverseFrequencies` float32 (d/2), 0 for pairs that do not turn;
- * row t is at `position + t`, or all rows at `position` when `samePosition`.
- */
-export const rope = (
-  x: MlxArray,
-  inverseFrequencies: MlxArray,
-  position: number,
-  samePosition: boolean,
-): MlxArray => build((ops) => ops.rope(x, inverseFrequencies, position, samePosition));
+/** Cosines and sines of one position: `inverseFrequencies` float32 (d/2) → (2, 1, d/2). */
+export const ropeTable = (inverseFrequencies: MlxArray, position: number, dtype: Dtype): MlxArray =>
+  build((ops) => ops.ropeTable(inverseFrequencies, position, dtype));
 
-/**
- * Attention of T query rows over S keys that were all seen before: no mask but the caller's slice.
- * q (1, heads, T, d), keys and values (1, kvHeads, S, d) → (1, heads, T, d). Scale 1 in Gemma 4.
- */
-export const attention = (q: MlxArray, keys: MlxArray, values: MlxArray, scale: number): MlxArray =>
-  build((ops) => ops.attention(q, keys, values, scale));
+/** The first half of a decoder layer for one query row h (1, 1, H), over keys and values that are all seen. */
+export const attentionBlock = (
+  h: MlxArray,
+  layer: NativeAttentionWeights,
+  table: MlxArray,
+  { keys, values }: NativeKeysValues,
+): MlxArray => build((ops) => ops.attentionBlock(h, layer, table, keys, values));
 
-/** `gelu_tanh(gate) * up`, elementwise. */
-export const geluMultiply = (gate: MlxArray, up: MlxArray): MlxArray =>
-  build((ops) => ops.geluMultiply(gate, up));
+/** The second half of a decoder layer: (1, T, H) → the same shape. */
+export const feedForwardBlock = (h: MlxArray, layer: NativeFeedForwardWeights): MlxArray =>
+  build((ops) => ops.feedForwardBlock(h, layer));
+
+/** uint32 (k): the k rows of `centroids` (C, H) with the largest products with h (1, 1, H), in no set order. */
+export const topClusters = (h: MlxArray, centroids: MlxArray, k: number): MlxArray =>
+  build((ops) => ops.topClusters(h, centroids, k));
+
+/** `[logits, tokens]`, each (1, k · size), of the chosen clusters' rows of `table` (C · size, H). */
+export const clusterScores = (
+  h: MlxArray,
+  table: NativeMatrix,
+  ordering: MlxArray,
+  chosen: MlxArray,
+  clusters: number,
+): MlxArray[] => buildList((ops) => ops.clusterScores(h, table, ordering, chosen, clusters));
 
 /** Uniform float32 in [0, 1) of `shape`, from a key of two uint32 (threefry: the same key, the same numbers). */
 export const randomUniform = (shape: readonly number[], key: readonly [number, number]): MlxArray =>
@@ -156,4 +156,4 @@ export const randomCategorical = (logits: MlxArray, key: readonly [number, numbe
 
 /** Packs (…, I) in groups along the last axis: `[weight, scales]`, and `biases` third in affine mode. */
 export const quantize = (weight: MlxArray, { groupSize, bits, mode }: NativeQuantization): MlxArray[] =>
-  guarded(() => addon().ops.quantize(weight, groupSize, bits, mode)).map(track);
+  buildList((ops) => ops.quantize(weight, groupSize, bits, mode));

@@ -1,14 +1,36 @@
 import { describe, expect, it } from "vitest";
 import { addon } from "../../src/mlx/addon.js";
 import type { MlxArray } from "../../src/mlx/array.js";
-import type { NativeOps } from "../../src/mlx/native.js";
+import type { NativeFeedForwardWeights, NativeOps } from "../../src/mlx/native.js";
 import * as ops from "../../src/mlx/ops.js";
 import { floats, ints, numbers } from "./helpers.js";
 
 const infinity = Number.POSITIVE_INFINITY;
 
 /** Tested in quantized-ops.test.ts. */
-const PACKED = ["quantizedLinear", "dequantize", "quantize"] as const;
+const PACKED = ["dequantize", "quantize"] as const;
+
+/** A layer of width 2, whose projections a reader can follow. */
+const ONES = () => floats([1, 1]);
+const ATTENTION = () => ({
+  inputLayernorm: ONES(),
+  qProj: floats([0, 0, 0, 0], [2, 2]), // A query of 0 sees the mean.
+  qNorm: ONES(),
+  oProj: floats([1, 0, 0, 1], [2, 2]),
+  postAttentionLayernorm: ONES(),
+  numHeads: 1,
+  eps: 1e-12,
+  scale: 1,
+});
+const FEED_FORWARD = () => ({
+  preFeedforwardLayernorm: ONES(),
+  gateProj: floats([10, 0], [1, 2]),
+  upProj: floats([3, 0], [1, 2]),
+  downProj: floats([1, 0], [2, 1]),
+  postFeedforwardLayernorm: ONES(),
+  layerScalar: floats([2]),
+  eps: 1e-12,
+});
 
 /** Every operation on small numbers that a reader can follow. */
 const CASES: {
@@ -57,25 +79,46 @@ const CASES: {
   argpartition: [() => ops.slice(ops.argpartition(floats([3, 9, 1]), 2, -1), [2], [3]), [1], [1]],
   linear: [() => ops.linear(floats([1, 2], [1, 2]), floats([1, 0, 0, 1, 1, 1], [3, 2])), [1, 2, 3], [1, 3]],
   rmsNorm: [() => ops.rmsNorm(floats([3, -3], [1, 2]), floats([1, 10]), 0), [1, -10], [1, 2]],
-  // A quarter turn takes (1, 2) to (-2, 1); a pair of frequency 0 stays.
-  rope: [
-    () => ops.rope(floats([1, 5, 2, 6], [1, 1, 1, 4]), floats([Math.PI / 2, 0]), 1, false),
-    [-2, 5, 1, 6],
-    [1, 1, 1, 4],
-  ],
-  // Heads 0 and 1 share a K/V head; a query of 0 sees the mean.
-  attention: [
+  // Position 1 turns the first pair by a quarter, the second not at all.
+  ropeTable: [() => ops.ropeTable(floats([Math.PI / 2, 0]), 1, "float32"), [0, 1, 1, 0], [2, 1, 2]],
+  // The mean of the values is (6, 0), normed (√2, 0).
+  attentionBlock: [
     () =>
-      ops.attention(
-        floats([0, 100], [1, 2, 1, 1]),
-        floats([0, 1], [1, 1, 2, 1]),
-        floats([4, 8], [1, 1, 2, 1]),
-        1,
-      ),
-    [6, 8],
-    [1, 2, 1, 1],
+      ops.attentionBlock(floats([3, -3], [1, 1, 2]), ATTENTION(), floats([1, 0], [2, 1, 1]), {
+        keys: floats([0, 1, 2, 3], [1, 1, 2, 2]),
+        values: floats([4, 0, 8, 0], [1, 1, 2, 2]),
+      }),
+    [3 + Math.SQRT2, -3],
+    [1, 1, 2],
   ],
-  geluMultiply: [() => ops.geluMultiply(floats([0, 10, -10]), floats([3, 3, 3])), [0, 30, 0], [3]],
+  // gelu(10) · 3 in the first place, normed (√2, 0).
+  feedForwardBlock: [
+    () => ops.feedForwardBlock(floats([3, -3], [1, 1, 2]), FEED_FORWARD()),
+    [2 * (3 + Math.SQRT2), -6],
+    [1, 1, 2],
+  ],
+  topClusters: [
+    () => ops.sort(ops.topClusters(floats([1, 0], [1, 1, 2]), floats([1, 9, 3, 9, 2, 9], [3, 2]), 2), 0),
+    [1, 2],
+    [2],
+  ],
+  clusterScores: [
+    () => {
+      const chosen = ops.topClusters(floats([1, 0], [1, 1, 2]), floats([0, 0, 1, 0], [2, 2]), 1);
+      const table = floats([1, 0, 2, 0, 3, 0, 4, 0], [4, 2]);
+      const [logits, tokens] = ops.clusterScores(
+        floats([1, 0], [1, 1, 2]),
+        table,
+        ints([7, 5, 6, 4]),
+        chosen,
+        2,
+      );
+      if (!logits || !tokens) throw new Error("no scores");
+      return ops.concatenate([logits, ops.astype(tokens, "float32")], 0);
+    },
+    [3, 4, 6, 4],
+    [2, 2],
+  ],
   randomUniform: [() => ops.less(ops.randomUniform([3], [1, 2]), ops.scalar(1, "float32")), [1, 1, 1], [3]],
   randomCategorical: [
     () => ops.randomCategorical(floats([-infinity, 0, -infinity], [1, 3]), [1, 2]),
@@ -110,15 +153,6 @@ describe("operations", () => {
     expect(ops.softmax(half, -1).dtype).toBe("bfloat16");
   });
 
-  it("turn all rows of one position alike, or each at its own", async () => {
-    const x = floats([1, 2, 1, 2], [1, 1, 2, 2]);
-    const frequency = floats([Math.PI / 2]);
-    const same = await numbers(ops.rope(x, frequency, 2, true));
-    const each = await numbers(ops.rope(x, frequency, 2, false));
-    for (const [i, value] of [-1, -2, -1, -2].entries()) expect(same[i]).toBeCloseTo(value, 5);
-    for (const [i, value] of [-1, -2, 2, -1].entries()) expect(each[i]).toBeCloseTo(value, 5);
-  });
-
   it("refuse arguments of another type", () => {
     const native = addon().ops;
     const zero = ops.zeros([1], "float32");
@@ -129,6 +163,10 @@ describe("operations", () => {
     expect(() => native.concatenate({} as unknown as MlxArray[], 0)).toThrow("list of arrays");
     expect(() => native.randomUniform([1], 5 as unknown as [number, number])).toThrow("key");
     expect(() => native.sum(zero, 7, true)).toThrow(/axis/i);
+    expect(() => native.linear(zero, {} as unknown as MlxArray)).toThrow("array");
+    expect(() => native.feedForwardBlock(zero, 1 as unknown as NativeFeedForwardWeights)).toThrow("object");
+    const { gateProj: _, ...lacking } = FEED_FORWARD();
+    expect(() => native.feedForwardBlock(zero, lacking as unknown as NativeFeedForwardWeights)).toThrow();
   });
 });
 

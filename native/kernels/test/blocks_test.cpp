@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "check.h"
+#include "kernels/centroid.h"
 
 namespace mlx_gemma::kernels::test {
 namespace {
@@ -129,6 +130,31 @@ void feed_forward(const Sizes& s, mx::Dtype dtype) {
   }
 }
 
+/** The centroid head against sorting all scores, and its scores against linear(). */
+void centroids(mx::Dtype dtype) {
+  const int clusters = uniform(1, 70), size = uniform(1, 9), hidden = uniform(3, 90),
+            k = uniform(1, clusters);
+  mx::array h = normal({1, 1, hidden}, dtype), table = normal({clusters * size, hidden}, dtype);
+  // Some clusters score the same, to the bit.
+  const mx::array centroids =
+      mx::take(normal({clusters, hidden}, dtype), mx::floor_divide(mx::arange(clusters), mx::array(2)), 0);
+  const std::vector<double> scores = numbers(linear(h, centroids));
+  std::vector<int> order(clusters);
+  for (int c = 0; c < clusters; ++c) order[c] = c;
+  std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return scores[a] > scores[b]; });
+  std::sort(order.begin(), order.begin() + k);
+  const mx::array ordering = mx::astype(mx::argsort(normal({clusters * size}, mx::float32)), mx::int32);
+  const mx::array chosen = top_clusters(h, centroids, k);
+  const std::vector<double> found = numbers(chosen);
+  check(std::equal(found.begin(), found.end(), order.begin(), order.begin() + k), "top_clusters");
+  const auto [logits, tokens] = cluster_scores(h, table, ordering, chosen, clusters);
+  std::vector<int> rows;
+  for (int i = 0; i < k * size; ++i) rows.push_back(order[i / size] * size + i % size);
+  const mx::array picked(rows.begin(), {k * size}, mx::int32);
+  check(bits(logits) == bits(linear(h, mx::take(table, picked, 0))), "cluster_scores: logits");
+  check(bits(tokens) == bits(mx::take(ordering, picked, 0)), "cluster_scores: tokens");
+}
+
 }  // namespace
 
 void blocks_tests() {
@@ -136,6 +162,7 @@ void blocks_tests() {
       {64, 4, 2, 16, 128, 8}, {96, 4, 1, 48, 200, 0}, {33, 3, 3, 10, 47, 5}, {640, 8, 2, 64, 1300, 64}};
   for (const mx::Dtype dtype : kTypes) {
     set_context(text(dtype));
+    for (int i = 0; i < 12; ++i) centroids(dtype);
     for (const Sizes& s : sizes) {
       for (int i = 0; i < 6; ++i) {
         producers(s, dtype);

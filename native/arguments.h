@@ -1,0 +1,133 @@
+// How operations read what JavaScript gives them.
+#pragma once
+
+#include <napi.h>
+
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "array.h"
+#include "guard.h"
+#include "kernels/blocks.h"
+
+namespace mlx_gemma {
+
+namespace mx = mlx::core;
+
+/** One call's arguments, by place. Each reader throws std::invalid_argument for a value of another type. */
+class Arguments {
+ public:
+  explicit Arguments(const Napi::CallbackInfo& info) : info_(info) {}
+
+  const mx::array& array(size_t i) const { return UnwrapArray(info_[i]); }
+
+  std::optional<mx::array> optional_array(size_t i) const {
+    if (info_[i].IsNull()) return std::nullopt;
+    return array(i);
+  }
+
+  std::vector<mx::array> arrays(size_t i) const {
+    if (!info_[i].IsArray()) throw std::invalid_argument("expected a list of arrays");
+    const auto list = info_[i].As<Napi::Array>();
+    std::vector<mx::array> result;
+    for (uint32_t j = 0; j < list.Length(); ++j) result.push_back(UnwrapArray(list.Get(j)));
+    return result;
+  }
+
+  double number(size_t i) const {
+    if (!info_[i].IsNumber()) throw std::invalid_argument("expected a number");
+    return info_[i].As<Napi::Number>().DoubleValue();
+  }
+
+  int integer(size_t i) const {
+    const double value = number(i);
+    const int result = info_[i].As<Napi::Number>().Int32Value();
+    if (value != result) throw std::invalid_argument("expected an integer");
+    return result;
+  }
+
+  bool flag(size_t i) const {
+    if (!info_[i].IsBoolean()) throw std::invalid_argument("expected true or false");
+    return info_[i].As<Napi::Boolean>();
+  }
+
+  mx::Shape shape(size_t i) const { return ParseShape(info_[i]); }
+
+  std::vector<int> axes(size_t i) const {
+    const mx::Shape shape = ParseShape(info_[i]);
+    return {shape.begin(), shape.end()};
+  }
+
+  /** NativeMatrix: an array, or a packed weight as an object. */
+  kernels::Matrix matrix(const Napi::Value& value) const {
+    const Napi::Object object = value.As<Napi::Object>();
+    const Napi::Value scales = value.IsObject() ? object.Get("scales") : value;
+    if (!value.IsObject() || scales.IsUndefined()) return UnwrapArray(value);
+    const Napi::Value biases = object.Get("biases");
+    const auto mode = kernels::quantization_mode(object.Get("mode").ToString());
+    if (!mode) throw std::invalid_argument("expected the mode affine, mxfp4, mxfp8 or nvfp4");
+    return kernels::QuantizedWeight{
+        .weight = UnwrapArray(object.Get("weight")),
+        .scales = UnwrapArray(scales),
+        .biases = biases.IsNull() ? std::nullopt : std::optional(UnwrapArray(biases)),
+        .group_size = object.Get("groupSize").ToNumber(),
+        .bits = object.Get("bits").ToNumber(),
+        .mode = *mode};
+  }
+  kernels::Matrix matrix(size_t i) const { return matrix(info_[i]); }
+
+  Napi::Object object(size_t i) const {
+    if (!info_[i].IsObject()) throw std::invalid_argument("expected an object");
+    return info_[i].As<Napi::Object>();
+  }
+
+  std::string text(size_t i) const {
+    if (!info_[i].IsString()) throw std::invalid_argument("expected a string");
+    return info_[i].As<Napi::String>();
+  }
+
+  mx::Dtype dtype(size_t i) const { return ParseDtype(info_[i]); }
+
+  /** A random key: two uint32. */
+  mx::array key(size_t i) const {
+    if (!info_[i].IsArray()) throw std::invalid_argument("expected a key of two numbers");
+    const auto list = info_[i].As<Napi::Array>();
+    const auto word = [&](uint32_t j) { return Napi::Value(list.Get(j)).ToNumber().Uint32Value(); };
+    const uint32_t words[] = {word(0), word(1)};
+    return mx::array(words, {2}, mx::uint32);
+  }
+
+ private:
+  const Napi::CallbackInfo& info_;
+};
+
+/** One JavaScript function for each operation (a stateless lambda), without a lookup at call time. */
+template <auto operation>
+Napi::Value Call(const Napi::CallbackInfo& info) {
+  return Guarded(info.Env(), [&] { return WrapArray(info.Env(), operation(Arguments(info))); });
+}
+
+template <auto operation>
+void Define(Napi::Object ops, const char* name) {
+  ops.Set(name, Napi::Function::New<Call<operation>>(ops.Env(), name));
+}
+
+/** The same for an operation of several results: a list of arrays. */
+template <auto operation>
+Napi::Value CallList(const Napi::CallbackInfo& info) {
+  return Guarded(info.Env(), [&] {
+    const std::vector<mx::array> results = operation(Arguments(info));
+    Napi::Array list = Napi::Array::New(info.Env(), results.size());
+    for (uint32_t i = 0; i < results.size(); ++i) list.Set(i, WrapArray(info.Env(), results[i]));
+    return list;
+  });
+}
+
+template <auto operation>
+void DefineList(Napi::Object ops, const char* name) {
+  ops.Set(name, Napi::Function::New<CallList<operation>>(ops.Env(), name));
+}
+
+}  // namespace mlx_gemma

@@ -1,0 +1,158 @@
+// Scalar reference: scores[c] = dot(h, centroid[c]) as in linear.cpp; the k clusters that come first by
+// (score descending, c ascending), then linear.cpp's products with their rows.
+#include "centroid.h"
+
+#include <algorithm>
+#include <cstring>
+#include <numeric>
+
+#include "block.h"
+#include "mlx/ops.h"
+#include "mlx/types/half_types.h"
+
+namespace mlx_gemma::kernels {
+namespace {
+
+float value_at(int element, const char* p, int i) {
+  if (element == static_cast<int>(Element::f32)) return reinterpret_cast<const float*>(p)[i];
+  if (element == static_cast<int>(Element::f16)) {
+    return static_cast<float>(reinterpret_cast<const mx::float16_t*>(p)[i]);
+  }
+  return static_cast<float>(reinterpret_cast<const mx::bfloat16_t*>(p)[i]);
+}
+
+/** Places of the k largest of n scores, ascending; a NaN is smaller than any number. */
+void largest(int element, const char* scores, int n, int k, std::uint32_t* out) {
+  auto* keys = reinterpret_cast<float*>(thread_scratch(0, static_cast<std::size_t>(2 * n)));
+  auto* places = reinterpret_cast<std::uint32_t*>(keys + n);
+  for (int i = 0; i < n; ++i) {
+    const float score = value_at(element, scores, i);
+    keys[i] = score == score ? score : -__builtin_inff();
+  }
+  std::iota(places, places + n, 0u);
+  std::nth_element(places, places + k - 1, places + n, [&](std::uint32_t a, std::uint32_t b) {
+    return keys[a] != keys[b] ? keys[a] > keys[b] : a < b;
+  });
+  std::sort(places, places + k);
+  std::memcpy(out, places, k * sizeof(*out));
+}
+
+class TopClusters : public CpuPrimitive {
+ public:
+  explicit TopClusters(mx::Stream stream) : CpuPrimitive(stream) {}
+  const char* name() const override { return "GemmaTopClusters"; }
+
+  void eval_cpu(const std::vector<array>& inputs, array& out) override {
+    auto& encoder = mx::cpu::get_command_encoder(stream());
+    allocate(out);
+    Inputs in(inputs, encoder);
+    const array h = in.next();
+    const MatrixView centroids = in.matrix();
+    encoder.set_output_array(out);
+    encoder.dispatch([element = static_cast<int>(element_of(h, name())), x = RowView(h), centroids,
+                      k = out.shape(0), to = out.data<std::uint32_t>()]() {
+      char* scores = Scratch(centroids.columns * element_size(element)).take(0);
+      const direct::LinearPart part = centroids.to(scores);
+      direct::linear(element, x, centroids.depth, &part, 1);
+      largest(element, scores, centroids.columns, k, to);
+    });
+  }
+};
+
+/** Outputs: logits, tokens. */
+class ClusterRows : public mx::Primitive {
+ public:
+  ClusterRows(mx::Stream stream, int clusters) : Primitive(stream), clusters_(clusters) {}
+  const char* name() const override { return "GemmaClusterScores"; }
+
+  void eval_gpu(const std::vector<array>&, std::vector<array>&) override {
+    throw std::runtime_error("GemmaClusterScores is a CPU kernel; on a GPU stream use MLX's operations");
+  }
+
+  void eval_cpu(const std::vector<array>& inputs, std::vector<array>& outputs) override {
+    auto& encoder = mx::cpu::get_command_encoder(stream());
+    for (array& out : outputs) allocate(out);
+    Inputs in(inputs, encoder);
+    const array h = in.next();
+    const MatrixView table = in.matrix();
+    const auto* ordering = reinterpret_cast<const std::int32_t*>(in.vector());
+    const auto* chosen = reinterpret_cast<const std::uint32_t*>(in.vector());
+    for (array& out : outputs) encoder.set_output_array(out);
+    encoder.dispatch([element = static_cast<int>(element_of(h, name())), x = RowView(h), table, ordering,
+                      chosen, size = table.columns / clusters_, k = inputs[3].shape(0),
+                      logits = bytes_of(outputs[0]), tokens = outputs[1].data<std::int32_t>()]() {
+      const std::int64_t bytes = element_size(element);
+      std::vector<direct::LinearPart> parts(k);
+      for (int i = 0; i < k; ++i) {
+        const std::int64_t first = static_cast<std::int64_t>(chosen[i]) * size;
+        parts[i] = {table.data + first * table.stride * bytes, table.stride, size, logits + i * size * bytes};
+        std::memcpy(tokens + i * size, ordering + first, size * sizeof(std::int32_t));
+      }
+      direct::linear(element, x, table.depth, parts.data(), k);
+    });
+  }
+
+ private:
+  int clusters_;
+};
+
+/** Rows of the chosen clusters, (C * size, n) → (k * size, n). */
+array cluster_rows(const array& rows, const array& chosen, int clusters) {
+  const int size = rows.shape(0) / clusters;
+  const array blocks = mx::reshape(rows, {clusters, size, rows.shape(1)});
+  return mx::reshape(mx::take(blocks, chosen, 0), {chosen.shape(0) * size, rows.shape(1)});
+}
+
+ClusterScores composed_scores(const array& h, const Matrix& table, const array& ordering, const array& chosen,
+                              int clusters) {
+  const auto rows = [&](const array& a) { return cluster_rows(a, chosen, clusters); };
+  Matrix picked = table;
+  if (auto* packed = std::get_if<QuantizedWeight>(&picked)) {
+    packed->weight = rows(packed->weight);
+    packed->scales = rows(packed->scales);
+    if (packed->biases) packed->biases = rows(*packed->biases);
+  } else {
+    picked = rows(std::get<array>(table));
+  }
+  const array logits = project(h, picked);  // (1, 1, k * size)
+  const int count = logits.shape(-1);
+  const array tokens = mx::take(mx::reshape(ordering, {clusters, -1}), chosen, 0);
+  return {mx::reshape(logits, {1, count}), mx::reshape(tokens, {1, count})};
+}
+
+}  // namespace
+
+array top_clusters(const array& h, const array& centroids, int k) {
+  constexpr const char* kName = "top_clusters";
+  element_of(h, kName);
+  require(h.ndim() == 3 && h.shape(0) == 1 && h.shape(1) == 1 && centroids.ndim() == 2 &&
+              centroids.shape(1) == h.shape(2) && centroids.dtype() == h.dtype(),
+          kName, "expected h (1, 1, H) and centroids (C, H) of one dtype");
+  require(k >= 1 && k <= centroids.shape(0), kName, "expected between 1 and C clusters");
+  if (on_cpu())
+    return array({k}, mx::uint32, std::make_shared<TopClusters>(current_stream()), {h, centroids});
+  const int count = centroids.shape(0);
+  const array order = mx::argpartition(mx::reshape(linear(h, centroids), {count}), count - k, 0);
+  return mx::slice(order, {count - k}, {count});
+}
+
+ClusterScores cluster_scores(const array& h, const Matrix& table, const array& ordering, const array& chosen,
+                             int clusters) {
+  constexpr const char* kName = "cluster_scores";
+  element_of(h, kName);
+  const int rows = outputs(table);
+  require(h.ndim() == 3 && h.shape(0) == 1 && h.shape(1) == 1, kName, "expected h (1, 1, H)");
+  require(clusters > 0 && rows % clusters == 0 && ordering.shape() == mx::Shape{rows} &&
+              ordering.dtype() == mx::int32 && chosen.ndim() == 1 && chosen.dtype() == mx::uint32,
+          kName, "expected a table of C * size rows, ordering int32 (C * size), chosen uint32 (k)");
+  if (!fits_primitive(h, {&table})) return composed_scores(h, table, ordering, chosen, clusters);
+  const array& plain = std::get<array>(table);
+  require(plain.ndim() == 2 && plain.shape(1) == h.shape(2), kName, "expected a table (C * size, H)");
+  const int count = chosen.shape(0) * (rows / clusters);
+  const auto made = array::make_arrays({{1, count}, {1, count}}, {h.dtype(), mx::int32},
+                                       std::make_shared<ClusterRows>(current_stream(), clusters),
+                                       {h, plain, ordering, chosen});
+  return {made[0], made[1]};
+}
+
+}  // namespace mlx_gemma::kernels
