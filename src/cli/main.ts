@@ -3,6 +3,8 @@ import { Command, CommanderError } from "commander";
 import { MlxGemmaError } from "../errors.js";
 import { EXIT_CODES, EXIT_HELP, EXIT_OTHER } from "./exit-codes.js";
 import { generateCommand } from "./generate.js";
+import { modelsCommand } from "./models.js";
+import { pullCommand } from "./pull.js";
 
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   // A reader that has seen enough (`| head`) closes the pipe: that is no error.
@@ -27,8 +29,11 @@ function program(): Command {
     .exitOverride()
     .configureOutput({ outputError: (text, write) => write(asLine(text)) })
     .addHelpText("after", EXIT_HELP);
-  const generate = generateCommand().copyInheritedSettings(main).addHelpText("after", EXIT_HELP);
-  return main.addCommand(generate);
+  for (const command of [generateCommand(), pullCommand(), modelsCommand()]) {
+    for (const each of [command, ...command.commands]) each.copyInheritedSettings(main);
+    main.addCommand(command.addHelpText("after", EXIT_HELP));
+  }
+  return main;
 }
 
 /** Commander's message, its suggestion included, as one line. */
@@ -39,10 +44,15 @@ function asLine(text: string): string {
     .replace(/\s*\n\s*/g, " ");
   const advice = /^unknown option '-[^']*\s/.test(line)
     ? "a prompt that begins with a dash goes after --"
-    : line.startsWith("too many arguments")
+    : line.startsWith("too many arguments for 'generate'")
       ? "put the prompt in quotes"
-      : "see mlx-gemma generate --help";
+      : `see mlx-gemma ${commandIn(process.argv) ?? "generate"} --help`;
   return `mlx-gemma: ${line.replace(/\.$/, "")}; ${advice}\n`;
+}
+
+/** The command that was given, if it is one. */
+function commandIn(argv: readonly string[]): string | undefined {
+  return ["generate", "pull", "models"].find((name) => name === argv[2]);
 }
 
 /** One line for a user's mistake, a stack only for a defect of ours; returns the exit code. */

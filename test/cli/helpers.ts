@@ -89,8 +89,13 @@ export interface Screen {
 
 /** Runs `mlx-gemma generate` on a pseudo-terminal. */
 export function onTerminal(args: readonly string[], options: TerminalOptions = {}): Promise<Screen> {
+  return mlxGemmaOnTerminal(["generate", ...args], options);
+}
+
+/** Runs the built command on a pseudo-terminal. */
+export function mlxGemmaOnTerminal(args: readonly string[], options: TerminalOptions = {}): Promise<Screen> {
   const job = {
-    argv: [process.execPath, BIN, "generate", ...args],
+    argv: [process.execPath, BIN, ...args],
     env: { ...ENV, TERM: "xterm-256color", ...options.env },
     columns: options.columns ?? 80,
     rows: 24,

@@ -28,6 +28,9 @@ const BROKEN_CERTIFICATE = /CERT|SELF_SIGNED|UNABLE_TO_(?:GET_ISSUER|VERIFY)|ERR
 const NO_NETWORK = ["ENOTFOUND", "EAI_AGAIN", "ENETUNREACH", "EHOSTUNREACH", "ENETDOWN", "ECONNREFUSED"];
 const SLOW = ["UND_ERR_HEADERS_TIMEOUT", "UND_ERR_BODY_TIMEOUT", "UND_ERR_CONNECT_TIMEOUT", "ETIMEDOUT"];
 
+/** How undici tells that a proxy refused a tunnel, or a plain request. */
+const PROXY_REFUSAL = /Proxy (?:response|Authentication Required) \((\d+)\)/;
+
 /** The error for an answer that is neither a success nor worth another try. */
 export function statusError(
   answer: Answer,
@@ -107,7 +110,7 @@ export function networkError(
   const where = nameOf(subject);
   const code = errorCode(error);
   const options = { cause: error };
-  const refused = /Proxy response \((\d+)\)/.exec(error instanceof Error ? error.message : "")?.[1];
+  const refused = PROXY_REFUSAL.exec(error instanceof Error ? error.message : "")?.[1];
   if (proxy && refused !== undefined) return proxyRefusal(where, proxyName(proxy), Number(refused));
   const host = proxy ? `the proxy ${proxyName(proxy)} or ${url.host}` : url.host;
   if (BROKEN_CERTIFICATE.test(code)) {
@@ -142,7 +145,7 @@ export function networkError(
 export function isFinal(error: unknown): boolean {
   return (
     BROKEN_CERTIFICATE.test(errorCode(error)) ||
-    /Proxy response \(4\d\d\)/.test(error instanceof Error ? error.message : "")
+    PROXY_REFUSAL.test(error instanceof Error ? error.message : "")
   );
 }
 

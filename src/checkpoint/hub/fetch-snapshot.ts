@@ -1,6 +1,7 @@
 import { statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { MlxGemmaError } from "../../errors.js";
+import { size } from "../../units.js";
 import { describe, isObject, readJson } from "../json.js";
 import type { HubClient } from "./client.js";
 import { bytesHad, type DownloadContext, download } from "./download.js";
@@ -11,7 +12,6 @@ import type { HubProgress, PlannedFile } from "./progress.js";
 import { isPublished, publishAbsence, publishFile, publishRef, tagCache } from "./publish.js";
 import { describeRepo } from "./repo-id.js";
 import { CONFIG, EXPECTED, INDEX, neededCompanions, neededShards, weightsEntry } from "./selection.js";
-import { bytes } from "./size.js";
 
 /** Files on their way at once. */
 const AT_ONCE = 4;
@@ -139,7 +139,7 @@ async function checkRoom(cache: string, plan: readonly PlannedFile[]): Promise<v
   if (free >= needed + SPARE) return;
   throw new MlxGemmaError(
     "disk",
-    `${cache}: expected ${bytes(needed)} free for the download, found ${bytes(free)}; free some, or set HF_HOME to a larger disk`,
+    `${cache}: expected ${size(needed)} free for the download, found ${size(free)}; free some, or set HF_HOME to a larger disk`,
   );
 }
 

@@ -5,4 +5,3 @@ export type { HubProgress, PlannedFile } from "./progress.js";
 export { type Removal, removeCached } from "./remove.js";
 export { checkRevision, describeRepo, isHubOnly, parseRepoId, type RepoRef } from "./repo-id.js";
 export { type ResolvedRepo, type ResolveOptions, resolveFirst, resolveRepo } from "./resolve.js";
-export { bytes } from "./size.js";

@@ -37,7 +37,11 @@ function isExcluded(url: URL, list: string): boolean {
     .filter((entry) => entry !== "")
     .some((entry) => {
       if (entry === "*") return true;
-      const [, name = "", only] = /^\[?(.+?)\]?(?::(\d+))?$/.exec(entry.toLowerCase()) ?? [];
+      // An address of IPv6 has colons of its own; with a port it stands in brackets.
+      const isAddress = /^[^[]*:.*:/.test(entry);
+      const [, name = "", only] = isAddress
+        ? ["", entry.toLowerCase()]
+        : (/^\[?(.+?)\]?(?::(\d+))?$/.exec(entry.toLowerCase()) ?? []);
       if (only !== undefined && only !== port) return false;
       const suffix = name.replace(/^\*?\./, "");
       return host === suffix || host.endsWith(`.${suffix}`);

@@ -5,8 +5,12 @@ import type { ColourMode } from "./colour-mode.js";
 export interface Progress {
   /** What is going on: a spinner's text, where stderr is a terminal. */
   say(text: string): void;
-  /** A line that stays. */
+  /** A line that stays, marked as a note. */
   note(text: string): void;
+  /** A line that stays. */
+  line(text: string): void;
+  /** Whether `say` shows anything. */
+  readonly live: boolean;
   /** Takes the spinner away and gives the cursor back. */
   stop(): void;
 }
@@ -17,10 +21,10 @@ export async function openProgress(options: {
   readonly color: ColourMode;
 }): Promise<Progress> {
   const { stderr } = process;
-  const line = (text: string) => `mlx-gemma: note: ${text}\n`;
-  if (options.quiet) return { say() {}, note() {}, stop() {} };
+  const write = (text: string) => void stderr.write(`mlx-gemma: ${text}\n`);
+  if (options.quiet) return { say() {}, note() {}, line() {}, stop() {}, live: false };
   if (!stderr.isTTY || process.env.TERM === "dumb") {
-    return { say() {}, note: (text) => stderr.write(line(text)), stop() {} };
+    return { say() {}, note: (text) => write(`note: ${text}`), line: write, stop() {}, live: false };
   }
   // A terminal that does not know its size says 0, which would make ora clear lines without end.
   if (!stderr.columns) stderr.columns = 80;
@@ -33,16 +37,19 @@ export async function openProgress(options: {
     discardStdin: false,
     color: colours(options.color, stderr).level > 0 ? "cyan" : false,
   });
+  const stay = (text: string) => {
+    if (spinner.isSpinning) spinner.clear();
+    write(text);
+  };
   return {
+    live: true,
+    line: stay,
+    note: (text) => stay(`note: ${text}`),
     say(text) {
       const room = stderr.columns - 3;
       const shown = text.length > room ? `${text.slice(0, Math.max(0, room - 1))}…` : text;
       if (spinner.isSpinning) spinner.text = shown;
       else spinner.start(shown);
-    },
-    note(text) {
-      if (spinner.isSpinning) spinner.clear();
-      stderr.write(line(text));
     },
     stop() {
       // ora moves the cursor to the line's beginning, spinning or not.
