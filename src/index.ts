@@ -3,6 +3,7 @@
  *
  * @packageDocumentation
  */
+export type { HubProgress, PlannedFile } from "./checkpoint/hub/progress.js";
 export { type ErrorCode, MlxGemmaError } from "./errors.js";
 export {
   type GenerationEvent,

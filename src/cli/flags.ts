@@ -4,6 +4,8 @@ import type { ColourMode } from "./ui/colour-mode.js";
 /** The options of `generate`, as they were parsed. */
 export interface Flags {
   readonly model?: string;
+  readonly revision?: string;
+  readonly offline?: true;
   readonly draft: string;
   readonly draftTokens?: number;
   readonly maxTokens: number;

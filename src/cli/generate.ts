@@ -14,11 +14,16 @@ export function generateCommand(): Command {
   return new Command("generate")
     .description("Writes the answer to a prompt on stdout, as it is decided.")
     .argument("[prompt]", "the prompt; - or a pipe reads it from stdin")
-    .option("-m, --model <folder>", "a Gemma 4 checkpoint (default: the embedded tiny pair)")
+    .option(
+      "-m, --model <which>",
+      "a Gemma 4 checkpoint: a folder, or org/name[@revision] of the hub (default: the embedded tiny pair)",
+    )
+    .option("--revision <name>", "branch, tag or commit of the model on the hub (default: main)")
+    .option("--offline", "take what the hub's cache has, download nothing")
     .addOption(
       new Option(
         "--draft <who>",
-        "who proposes tokens: assistant (the one that belongs to the model), none, or an assistant's folder",
+        "who proposes tokens: assistant (the one that belongs to the model), none, a folder, or org/name",
       ).default("none", "none"),
     )
     .addOption(numberOption("--draft-tokens <K>", assistantK, K))

@@ -1,3 +1,5 @@
+import { existsSync } from "node:fs";
+import { isHubOnly } from "../checkpoint/hub/repo-id.js";
 import { MlxGemmaError } from "../errors.js";
 import { generate } from "../generate.js";
 import { type LoadedPair, load } from "../load.js";
@@ -6,6 +8,7 @@ import { type Flags, notesOn } from "./flags.js";
 import { onInterruption } from "./interruption.js";
 import { type Prompt, readPrompt } from "./prompt.js";
 import { colours } from "./ui/colour.js";
+import { downloadBar } from "./ui/download-bar.js";
 import { openProgress, type Progress } from "./ui/progress.js";
 import { statisticsLine, statisticsTable } from "./ui/statistics.js";
 
@@ -23,14 +26,17 @@ export async function runGenerate(
   { usage, given }: CommandLine,
 ): Promise<void> {
   checkDraft(flags);
+  checkRevisionOf(flags);
   const notes = notesOn(flags, given, colours(flags.color, process.stdout).level > 0);
   const prompt = await readPrompt(argument, flags.promptIds, usage);
   const progress = await openProgress({ quiet: flags.quiet === true, color: flags.color });
   const interruption = onInterruption(() => progress.stop());
   const { signal } = interruption;
+  const bar = downloadBar(progress);
   try {
     progress.say("loading the model");
-    using pair = await load({ ...flags, signal });
+    using pair = await load({ ...flags, signal, onDownload: bar.on });
+    bar.stop();
     tellAssistant(pair, progress);
     const promptIds = await idsOf(prompt, pair, flags);
     const warnings = [...notes, ...pair.warnings];
@@ -47,8 +53,20 @@ export async function runGenerate(
     if (!(error instanceof MlxGemmaError && error.code === "aborted")) throw error;
     process.exitCode = interruption.exitCode;
   } finally {
+    bar.stop();
     progress.stop();
   }
+}
+
+/** A folder has no revisions: the option would do nothing. */
+function checkRevisionOf({ model, revision }: Flags): void {
+  if (revision === undefined) return;
+  const isFolder = model === undefined || (!isHubOnly(model) && existsSync(model));
+  if (!isFolder) return;
+  throw new MlxGemmaError(
+    "usage",
+    `--revision: expected a repository of the hub as --model, found ${model === undefined ? "none" : "a folder"}; give org/name, or hf://org/name where a folder has that name`,
+  );
 }
 
 function checkDraft({ draft, draftTokens = 0 }: Flags): void {
