@@ -10,7 +10,7 @@ import {
   openTarget,
   type TargetConfig,
 } from "../../src/checkpoint/index.js";
-import { compareTokenizers } from "../../src/checkpoint/tokenizer-content.js";
+import { compareTokenizers, vocabularyBytes } from "../../src/checkpoint/tokenizer-content.js";
 import { copyOf, temporaryFolder, thrown } from "./helpers.js";
 
 describe("pairing", () => {
@@ -143,6 +143,29 @@ describe("tokenizers of a pair", () => {
         json.model.vocab = list.map(([token]) => [token, 0]);
       })(),
     ).toEqual([]);
+  });
+
+  it("may be written with other white space and order of sections", () => {
+    const folder = copyOf(join(EMBEDDED_TARGET, "..", "assistant"));
+    const file = join(folder, "tokenizer.json");
+    const json: Record<string, unknown> = JSON.parse(readFileSync(file, "utf8"));
+    const reversed = Object.fromEntries(Object.entries(json).reverse());
+    for (const other of [json, reversed]) {
+      writeFileSync(file, JSON.stringify(other, null, 3));
+      expect(compareTokenizers(EMBEDDED_TARGET, folder)).toEqual([]);
+    }
+  });
+
+  it("are seen to be the same without being parsed", () => {
+    const bytes = (text: string) => vocabularyBytes(Buffer.from(text)).toString("latin1");
+    const one = bytes(
+      '{"a":{"vocab":1},"added_tokens":[{"id":1}],"model":{"type":"x","vocab":{"a b\\"c":1,"d":2},"m":[1]}}',
+    );
+    expect(one).toBe('\u0001[{"id":1}]\u0002{"a b\\"c":1,"d":2}');
+    const other = '{ "model" : { "vocab" : { "a b\\"c" : 1,\n"d":2 } },\t"z": {"added_tokens": 3} }';
+    expect(bytes(other)).toBe('\u0002{"a b\\"c":1,"d":2}');
+    for (const cut of [...Array(other.length).keys()]) expect(() => bytes(other.slice(0, cut))).not.toThrow();
+    expect(bytes('}}]]:,:,\\"')).toBe("");
   });
 
   it("that call an id differently are told with it and both names", () => {
