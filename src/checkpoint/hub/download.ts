@@ -1,6 +1,7 @@
 import { mkdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { MlxGemmaError } from "../../errors.js";
+import { size } from "../../units.js";
 import type { HubClient, HubResponse } from "./client.js";
 import { type Digest, hasher, hashFile } from "./digest.js";
 import { diskError, hubError } from "./errors.js";
@@ -8,13 +9,15 @@ import { nameOf, networkError, type Subject } from "./failures.js";
 import type { RepoFolder } from "./layout.js";
 import type { RemoteFile } from "./listing.js";
 import { type BlobLock, takeLock } from "./lock.js";
-import { Partial, partialPath } from "./partial.js";
+import { PartialBlob, partialPath } from "./partial.js";
 import { throwIfDownloadAborted } from "./waiting.js";
 
 /** Connections in a row that may break without bringing a byte. */
 const FRUITLESS = 5;
 /** Times that a file whose bytes are wrong is fetched anew. */
 const FRESH_STARTS = 2;
+/** Bytes whose reading back takes so long that a user should know of it. */
+const LONG_READ = 256 * 1024 * 1024;
 
 export interface DownloadContext {
   readonly client: HubClient;
@@ -51,7 +54,7 @@ export async function download(context: DownloadContext, file: RemoteFile): Prom
   const blob = blobPath(repo, file);
   try {
     await mkdir(repo.blobs, { recursive: true });
-    if (context.verify) await dropBroken(blob, file, signal);
+    if (context.verify) await dropBroken(context, blob, file);
     const lock = await takeLock(join(repo.locks, `${file.digest.hex}.mlx-gemma.lock`), {
       patience: context.client.environment.patience,
       signal,
@@ -81,7 +84,9 @@ async function underLock(
 ): Promise<number> {
   // The owner before may have finished between our look and our lock.
   if ((await sizeOf(blob)) === file.bytes) return 0;
-  const partial = await Partial.open(file, blob, lock, context.signal);
+  const had = (await sizeOf(partialPath(blob))) ?? 0;
+  if (had >= LONG_READ) context.onWaiting(file.name, `hashing the ${size(had)} that are there`);
+  const partial = await PartialBlob.open(file, blob, lock, context.signal);
   try {
     context.onBytes(file.name, partial.done);
     let came = 0;
@@ -104,7 +109,7 @@ async function underLock(
 }
 
 /** Fetches until all bytes are there, across broken connections. @returns bytes that came */
-async function fill(context: DownloadContext, file: RemoteFile, partial: Partial): Promise<number> {
+async function fill(context: DownloadContext, file: RemoteFile, partial: PartialBlob): Promise<number> {
   const { client, signal } = context;
   const subject = subjectOf(context, file);
   let came = 0;
@@ -140,7 +145,7 @@ async function fill(context: DownloadContext, file: RemoteFile, partial: Partial
 }
 
 /** `If-Range`: a server whose file has changed sends all of the new one instead of a rest that does not fit. */
-function rangeFrom({ done, etag }: Partial): Record<string, string> {
+function rangeFrom({ done, etag }: PartialBlob): Record<string, string> {
   if (done === 0) return {};
   const strong = etag !== undefined && etag !== "" && !etag.startsWith("W/");
   return { range: `bytes=${done}-`, ...(strong ? { "if-range": etag } : {}) };
@@ -149,7 +154,7 @@ function rangeFrom({ done, etag }: Partial): Record<string, string> {
 /** Makes the partial file ready for the bytes that an answer brings. */
 async function begin(
   response: HubResponse,
-  partial: Partial,
+  partial: PartialBlob,
   file: RemoteFile,
   subject: Subject,
 ): Promise<void> {
@@ -189,7 +194,7 @@ async function append(
   context: DownloadContext,
   response: HubResponse,
   file: RemoteFile,
-  partial: Partial,
+  partial: PartialBlob,
 ): Promise<unknown> {
   // After a restart without a 200 there is nothing to take: the next request asks for all.
   if (partial.etag === undefined) return undefined;
@@ -229,10 +234,11 @@ async function sizeOf(path: string): Promise<number | undefined> {
 }
 
 /** Moves a blob that is not what its name says out of the way, so that it is fetched anew. */
-async function dropBroken(blob: string, file: RemoteFile, signal: AbortSignal | undefined): Promise<void> {
+async function dropBroken(context: DownloadContext, blob: string, file: RemoteFile): Promise<void> {
   if ((await sizeOf(blob)) !== file.bytes) return;
+  if (file.bytes >= LONG_READ) context.onWaiting(file.name, `hashing the ${size(file.bytes)} that are there`);
   const hash = hasher(file.digest, file.bytes);
-  await hashFile(blob, hash, signal);
+  await hashFile(blob, hash, context.signal);
   if (hash.fits()) return;
   // Under another name first: who has it open keeps what it reads.
   const broken = `${blob}.broken.incomplete`;

@@ -6,7 +6,7 @@ import type { RemoteFile } from "./listing.js";
 import type { BlobLock } from "./lock.js";
 
 /** A blob on its way: a file beside its final name, and the server's name for the bytes it has (an ETag). */
-export class Partial {
+export class PartialBlob {
   #hash: Hasher;
   #done = 0;
   #etag: string | undefined;
@@ -31,12 +31,12 @@ export class Partial {
     blob: string,
     lock: BlobLock,
     signal: AbortSignal | undefined,
-  ): Promise<Partial> {
+  ): Promise<PartialBlob> {
     const path = partialPath(blob);
     const etagPath = `${blob}.mlx-gemma.etag.incomplete`;
     if (lock.takenOver) await ownInode(path);
     const handle = await open(path, "a+", 0o644);
-    const partial = new Partial(file, path, etagPath, handle);
+    const partial = new PartialBlob(file, path, etagPath, handle);
     try {
       await partial.#readBack(signal);
     } catch (error) {
