@@ -251,6 +251,21 @@ describe("a connection that breaks", () => {
     expect(requests.map(({ headers }) => headers["if-range"])).toEqual([undefined, '"old"']);
   });
 
+  it("and a server that ignores If-Range is known by its new ETag", async () => {
+    const other = noise(WEIGHTS.length, 7);
+    let count = 0;
+    fix.hub.storage = (request, response, path) => {
+      if (!path.endsWith(".safetensors")) return false;
+      request.headers["if-range"] = undefined;
+      if (count++ === 0) send(request, response, other, '"old"', 200_000);
+      else send(request, response, WEIGHTS, '"new"');
+      return true;
+    };
+    expect(holds((await fix.resolve()).folder)).toBe(true);
+    // It was not the hash that found it out, after the last byte.
+    expect(JSON.stringify(fix.progress)).not.toContain("not those announced");
+  });
+
   it("and a server that mixes versions is found out by the hash, and asked anew", async () => {
     const other = noise(WEIGHTS.length, 7);
     let count = 0;
