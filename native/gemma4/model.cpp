@@ -106,13 +106,12 @@ Model::Model(Config config, const Weights& weights)
   for (int i = 0; i < config_.num_layers(); ++i) {
     layers_.emplace_back(config_, i, weights);
   }
-  if (config_.final_logit_softcapping > 0) softcap_ = array(config_.final_logit_softcapping, weights.dtype());
 }
 
 array Model::head(const array& last_hidden) const {
   const array logits = embed_tokens_.as_linear(last_hidden);  // (1, T', vocab)
-  if (!softcap_) return logits;
-  return mx::multiply(mx::tanh(mx::divide(logits, *softcap_)), *softcap_);
+  const float cap = config_.final_logit_softcapping;
+  return cap > 0 ? kernels::softcap(logits, cap) : logits;
 }
 
 std::array<std::optional<array>, kLayerTypes> Model::rope_tables(int position, int rows) const {

@@ -109,7 +109,6 @@ class Model {
   std::array<std::optional<Rope>, kLayerTypes> ropes_;
   std::vector<Layer> layers_;
   RmsNorm norm_;
-  std::optional<array> softcap_;
 };
 
 }  // namespace mlx_gemma::gemma4

@@ -1,12 +1,47 @@
 // gelu_tanh(gate) * up. Scalar reference, u = sqrt(2/pi) * (g + 0.044715 g³):
 //
 //   out = round(round(g / (1 + exp(-2 u))) * up)
+//
+// and the softcap of logits: out = round(round(tanh(round(x / cap))) * cap).
+#include <algorithm>
+
 #include "direct.h"
 #include "mlx_operations.h"
 #include "thread_pool.h"
 
 namespace mlx_gemma::kernels {
 namespace {
+
+class Softcap : public CpuPrimitive {
+ public:
+  Softcap(mx::Stream stream, float cap) : CpuPrimitive(stream), cap_(cap) {}
+  const char* name() const override { return "GemmaSoftcap"; }
+
+  void eval_cpu(const std::vector<array>& inputs, array& out) override {
+    allocate(out);
+    if (out.size() == 0) return;
+    auto& encoder = mx::cpu::get_command_encoder(stream());
+    const array x = dense(inputs[0], encoder);
+    encoder.set_input_array(x);
+    encoder.set_output_array(out);
+    encoder.dispatch([element = static_cast<int>(element_of(out, name())), from = bytes_of(x),
+                      to = bytes_of(out), count = static_cast<std::int64_t>(out.size()), cap = cap_]() {
+      // An element's bits must not depend on its place: parts are whole groups of every instruction set.
+      constexpr std::int64_t kPart = 1024;
+      constexpr double kCost = 12;  // an exp and two divisions against a multiply-add
+      const std::int64_t parts = (count + kPart - 1) / kPart, size = element_size(element);
+      const int tasks = task_count(kCost * static_cast<double>(count), static_cast<int>(parts));
+      parallel_for(tasks, [&](int task) {
+        const std::int64_t begin = parts * task / tasks * kPart;
+        const std::int64_t end = std::min(parts * (task + 1) / tasks * kPart, count);
+        row_functions().softcap[element](from + begin * size, end - begin, cap, to + begin * size);
+      });
+    });
+  }
+
+ private:
+  float cap_;
+};
 
 class GeluMultiply : public CpuPrimitive {
  public:
@@ -48,6 +83,13 @@ void direct::add(int element, const char* a, const char* b, std::size_t n, char*
 
 void direct::scale(int element, const char* x, const char* factor, std::size_t n, char* out) {
   row_functions().scale[element](x, factor, n, out);
+}
+
+array softcap(const array& x, float cap) {
+  element_of(x, "softcap");
+  require(cap > 0, "softcap", "expected a positive cap");
+  if (!on_cpu()) return operations::softcap(x, cap);
+  return array(x.shape(), x.dtype(), std::make_shared<Softcap>(current_stream(), cap), {x});
 }
 
 array gelu_multiply(const array& gate, const array& up) {

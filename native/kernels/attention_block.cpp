@@ -12,12 +12,13 @@ struct Job {
   RowView h;  // (T, H)
   int hidden, rows, heads, kv_heads, width;
   const char *input_norm, *q_norm, *post_norm;
-  MatrixView q_proj, o_proj;
+  WeightView q_proj, o_proj;
   const char* table;
   float eps, scale;
   // Producers only.
   bool writes;
-  MatrixView k_proj, v_proj;  // v_proj.data is null with attention_k_eq_v
+  WeightView k_proj;
+  std::optional<WeightView> v_proj;  // absent with attention_k_eq_v
   const char* k_norm;
   char *new_keys, *new_values;  // where the step's first row of head 0 goes
   std::int64_t cache_head;      // bytes from head to head there
@@ -69,15 +70,11 @@ void run(const Job& job) {
   const std::int64_t row = static_cast<std::int64_t>(job.row_bytes(job.width));
 
   direct::rms_norm(job.element, job.h, job.input_norm, job.hidden, job.eps, x);
-  direct::LinearPart parts[3] = {job.q_proj.to(q)};
-  int count = 1;
-  if (job.writes) {
-    parts[count++] = job.k_proj.to(raw_keys);
-    if (job.v_proj.data) parts[count++] = job.v_proj.to(raw_values);
-  }
-  direct::linear(job.element, RowView(x, job.rows, static_cast<std::int64_t>(job.row_bytes(job.hidden))),
-                 job.hidden, parts, count);
-  if (job.writes) write_cache(job, raw_keys, job.v_proj.data ? raw_values : raw_keys);
+  direct::LinearPart parts[3] = {{job.q_proj, q}, {job.k_proj, raw_keys}, {job.k_proj, raw_keys}};
+  if (job.v_proj) parts[2] = {*job.v_proj, raw_values};
+  const int count = !job.writes ? 1 : job.v_proj ? 3 : 2;
+  direct::linear(RowView(x, job.rows, static_cast<std::int64_t>(job.row_bytes(job.hidden))), parts, count);
+  if (job.writes) write_cache(job, raw_keys, job.v_proj ? raw_values : raw_keys);
 
   const RowView heads(q, static_cast<std::int64_t>(job.rows) * job.heads, row);
   direct::rms_norm(job.element, heads, job.q_norm, job.width, job.eps, q);
@@ -107,8 +104,8 @@ void run(const Job& job) {
                      .masked = job.mask.has_value(),
                      .mask = job.mask.value_or(AttentionMask{}),
                      .out = mixed});
-  const direct::LinearPart output = job.o_proj.to(x);  // (T, H)
-  direct::linear(job.element, RowView(mixed, job.rows, job.heads * row), job.heads * job.width, &output, 1);
+  const direct::LinearPart output(job.o_proj, x);  // (T, H)
+  direct::linear(RowView(mixed, job.rows, job.heads * row), &output, 1);
   const std::int64_t hidden_row = static_cast<std::int64_t>(job.row_bytes(job.hidden));
   direct::rms_norm(job.element, RowView(x, job.rows, hidden_row), job.post_norm, job.hidden, job.eps, x);
   for (int t = 0; t < job.rows; ++t) {
@@ -120,8 +117,13 @@ void run(const Job& job) {
  * buffers. */
 class AttentionBlock : public mx::Primitive {
  public:
-  AttentionBlock(mx::Stream stream, int heads, float eps, float scale, bool shared_projection)
-      : Primitive(stream), heads_(heads), eps_(eps), scale_(scale), key_equals_value_(shared_projection) {}
+  AttentionBlock(mx::Stream stream, const AttentionLayer& layer, Packings packings)
+      : Primitive(stream),
+        heads_(layer.heads),
+        eps_(layer.eps),
+        scale_(layer.scale),
+        key_equals_value_(layer.kv && !layer.kv->v_proj),
+        packings_(std::move(packings)) {}
   const char* name() const override { return "GemmaAttentionBlock"; }
 
   /** A producer's: where the step's rows go. */
@@ -140,9 +142,10 @@ class AttentionBlock : public mx::Primitive {
   void eval_cpu(const std::vector<array>& inputs, std::vector<array>& outputs) override {
     auto& encoder = mx::cpu::get_command_encoder(stream());
     allocate(outputs[0]);
-    Inputs in(inputs, encoder);
+    const Element element = element_of(outputs[0], name());
+    Inputs in(inputs, packings_, element, encoder);
     Job job{};
-    job.element = static_cast<int>(element_of(outputs[0], name()));
+    job.element = static_cast<int>(element);
     const array h = in.next();
     job.h = RowView(h);
     job.hidden = h.shape(2);
@@ -208,19 +211,20 @@ class AttentionBlock : public mx::Primitive {
   int heads_;
   float eps_, scale_;
   bool key_equals_value_;
+  Packings packings_;
   bool writes_ = false;
   int offset_ = 0, window_ = 0, first_position_ = 0;
   std::optional<AttentionMask> mask_;
 };
 
-std::vector<array> common_inputs(const array& h, const AttentionLayer& layer, const array& rope_table) {
-  return {h,
-          rope_table,
-          layer.input_layernorm,
-          std::get<array>(layer.q_proj),
-          layer.q_norm,
-          std::get<array>(layer.o_proj),
-          layer.post_attention_layernorm};
+std::vector<array> common_inputs(const array& h, const AttentionLayer& layer, const array& rope_table,
+                                 Packings& packings) {
+  std::vector<array> inputs{h, rope_table, layer.input_layernorm};
+  append(layer.q_proj, inputs, packings);
+  inputs.push_back(layer.q_norm);
+  append(layer.o_proj, inputs, packings);
+  inputs.push_back(layer.post_attention_layernorm);
+  return inputs;
 }
 
 void check(const array& h, const AttentionLayer& layer, const array& rope_table, const array& keys,
@@ -234,6 +238,16 @@ void check(const array& h, const AttentionLayer& layer, const array& rope_table,
               keys.shape(1) > 0 && layer.heads % keys.shape(1) == 0 && width > 0 && width <= kDepth &&
               width % 2 == 0,
           kName, "heads, head size and projections do not belong together");
+  check_matrix(layer.q_proj, hidden, kName);
+  check_matrix(layer.o_proj, layer.heads * width, kName);
+  if (layer.kv) {
+    const int size = keys.shape(1) * width;
+    const Matrix& v_proj = layer.kv->v_proj ? *layer.kv->v_proj : layer.kv->k_proj;
+    check_matrix(layer.kv->k_proj, hidden, kName);
+    check_matrix(v_proj, hidden, kName);
+    require(outputs(layer.kv->k_proj) == size && outputs(v_proj) == size, kName,
+            "keys, values and their projections do not belong together");
+  }
   require(rope_table.shape() == mx::Shape{2, h.shape(1), width / 2} && rope_table.dtype() == h.dtype(), kName,
           "expected a rope table (2, T, d / 2) in the dtype of h");
 }
@@ -247,10 +261,11 @@ array attention_block(const array& h, const AttentionLayer& layer, const array& 
   if (!same || !fits_primitive(h, {&layer.q_proj, &layer.o_proj})) {
     return composed::attention_block(h, layer, rope_table, seen);
   }
-  std::vector<array> inputs = common_inputs(h, layer, rope_table);
+  Packings packings;
+  std::vector<array> inputs = common_inputs(h, layer, rope_table, packings);
   inputs.push_back(seen.keys);
   inputs.push_back(seen.values);
-  auto block = std::make_shared<AttentionBlock>(current_stream(), layer.heads, layer.eps, layer.scale, false);
+  auto block = std::make_shared<AttentionBlock>(current_stream(), layer, std::move(packings));
   block->reads(seen.mask);
   return array::make_arrays({h.shape()}, {h.dtype()}, block, inputs)[0];
 }
@@ -265,12 +280,12 @@ AttentionOutput attention_block(const array& h, const AttentionLayer& layer, con
   if (!fits_primitive(h, {&layer.q_proj, &layer.o_proj, &layer.kv->k_proj, v_proj})) {
     return composed::attention_block(h, layer, rope_table, cache);
   }
-  std::vector<array> inputs = common_inputs(h, layer, rope_table);
-  inputs.push_back(std::get<array>(layer.kv->k_proj));
-  if (layer.kv->v_proj) inputs.push_back(std::get<array>(*layer.kv->v_proj));
+  Packings packings;
+  std::vector<array> inputs = common_inputs(h, layer, rope_table, packings);
+  append(layer.kv->k_proj, inputs, packings);
+  if (layer.kv->v_proj) append(*layer.kv->v_proj, inputs, packings);
   for (const array& a : {layer.kv->k_norm, cache.keys, cache.values}) inputs.push_back(a);
-  auto block = std::make_shared<AttentionBlock>(current_stream(), layer.heads, layer.eps, layer.scale,
-                                                !layer.kv->v_proj.has_value());
+  auto block = std::make_shared<AttentionBlock>(current_stream(), layer, std::move(packings));
   block->writes(cache);
   const auto made = array::make_arrays({h.shape(), cache.keys.shape(), cache.values.shape()},
                                        {h.dtype(), cache.keys.dtype(), cache.values.dtype()}, block, inputs);

@@ -13,21 +13,18 @@ namespace mlx_gemma::kernels {
 /** Rows from which on a block is its composition: then the nodes cost little, and scratch would be large. */
 constexpr int kBlockRows = 64;
 
-/** A matrix as plain numbers. */
-struct MatrixView {
-  const char* data = nullptr;
-  std::int64_t stride = 0;  // elements
-  int columns = 0;
-  int depth = 0;
+/** How each matrix among a primitive's inputs is packed, in their order. */
+using Packings = std::vector<std::optional<PackedAs>>;
 
-  direct::LinearPart to(char* out) const { return {data, stride, columns, out}; }
-};
+/** Puts a matrix behind a primitive's inputs, and how it is packed behind `packings`. */
+void append(const Matrix& matrix, std::vector<array>& inputs, Packings& packings);
 
 /** Hands a primitive's inputs out one by one, in the order in which they were put in. */
 class Inputs {
  public:
-  Inputs(const std::vector<array>& inputs, mx::cpu::CommandEncoder& encoder)
-      : inputs_(inputs), encoder_(encoder) {}
+  Inputs(const std::vector<array>& inputs, const Packings& packings, Element element,
+         mx::cpu::CommandEncoder& encoder)
+      : inputs_(inputs), packings_(packings), element_(element), encoder_(encoder) {}
 
   /** The next one, its last axis dense; its memory lives until the task is done. */
   array next() {
@@ -42,15 +39,20 @@ class Inputs {
     encoder_.set_input_array(a);
     return bytes_of(a);
   }
-  MatrixView matrix() {
-    const array a = next();
-    return {bytes_of(a), a.strides(0), a.shape(0), a.shape(1)};
+  WeightView matrix() {
+    const std::optional<PackedAs>& packed = packings_[matrices_++];
+    const int count = !packed ? 1 : packed->mode == QuantizationMode::affine ? 3 : 2;
+    const std::vector<array> parts(inputs_.begin() + at_, inputs_.begin() + at_ + count);
+    at_ += count;
+    return WeightView(parts, packed, element_, encoder_);
   }
 
  private:
   const std::vector<array>& inputs_;
+  const Packings& packings_;
+  Element element_;
   mx::cpu::CommandEncoder& encoder_;
-  std::size_t at_ = 0;
+  std::size_t at_ = 0, matrices_ = 0;
 };
 
 /** Cuts pieces off one piece of scratch; each begins at a cache line. */
@@ -71,7 +73,11 @@ class Scratch {
   char* at_;
 };
 
-/** True if a block of these may be one primitive: on a CPU, few rows, plain weights of the rows' dtype. */
+/** Throws std::invalid_argument unless the matrix takes rows of `inputs`. */
+void check_matrix(const Matrix& matrix, int inputs, const char* block);
+
+/** True if a block of these may be one primitive: on a CPU, few rows, weights packed or of the rows' dtype.
+ */
 bool fits_primitive(const array& h, std::initializer_list<const Matrix*> matrices);
 
 }  // namespace mlx_gemma::kernels

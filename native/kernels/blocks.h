@@ -21,8 +21,9 @@ using Matrix = std::variant<array, QuantizedWeight>;
 
 /** x · matrixᵀ: linear() or quantized_linear(). */
 array project(const array& x, const Matrix& matrix);
-/** The number of rows of the matrix. */
+/** The number of rows of the matrix, and of values in each. */
 int outputs(const Matrix& matrix);
+int inputs_of(const Matrix& matrix);
 
 /** Weights and numbers of a layer's attention. All arrays of one dtype, that of the activations. */
 struct AttentionLayer {

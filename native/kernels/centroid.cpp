@@ -45,24 +45,27 @@ class TopClusters : public CpuPrimitive {
   void eval_cpu(const std::vector<array>& inputs, array& out) override {
     auto& encoder = mx::cpu::get_command_encoder(stream());
     allocate(out);
-    Inputs in(inputs, encoder);
+    const Element element = element_of(inputs[0], name());
+    const Packings plain{std::nullopt};
+    Inputs in(inputs, plain, element, encoder);
     const array h = in.next();
-    const MatrixView centroids = in.matrix();
+    const WeightView centroids = in.matrix();
     encoder.set_output_array(out);
-    encoder.dispatch([element = static_cast<int>(element_of(h, name())), x = RowView(h), centroids,
-                      k = out.shape(0), to = out.data<std::uint32_t>()]() {
-      char* scores = Scratch(centroids.columns * element_size(element)).take(0);
-      const direct::LinearPart part = centroids.to(scores);
-      direct::linear(element, x, centroids.depth, &part, 1);
-      largest(element, scores, centroids.columns, k, to);
+    encoder.dispatch([element = static_cast<int>(element), x = RowView(h), centroids, k = out.shape(0),
+                      to = out.data<std::uint32_t>()]() {
+      char* scores = Scratch(centroids.outputs() * centroids.size()).take(0);
+      const direct::LinearPart part(centroids, scores);
+      direct::linear(x, &part, 1);
+      largest(element, scores, centroids.outputs(), k, to);
     });
   }
 };
 
-/** Outputs: logits, tokens. */
+/** Inputs: h, the table, ordering, chosen. Outputs: logits, tokens. */
 class ClusterRows : public mx::Primitive {
  public:
-  ClusterRows(mx::Stream stream, int clusters) : Primitive(stream), clusters_(clusters) {}
+  ClusterRows(mx::Stream stream, int clusters, Packings packings)
+      : Primitive(stream), clusters_(clusters), packings_(std::move(packings)) {}
   const char* name() const override { return "GemmaClusterScores"; }
 
   void eval_gpu(const std::vector<array>&, std::vector<array>&) override {
@@ -72,28 +75,28 @@ class ClusterRows : public mx::Primitive {
   void eval_cpu(const std::vector<array>& inputs, std::vector<array>& outputs) override {
     auto& encoder = mx::cpu::get_command_encoder(stream());
     for (array& out : outputs) allocate(out);
-    Inputs in(inputs, encoder);
+    Inputs in(inputs, packings_, element_of(outputs[0], name()), encoder);
     const array h = in.next();
-    const MatrixView table = in.matrix();
+    const WeightView table = in.matrix();
     const auto* ordering = reinterpret_cast<const std::int32_t*>(in.vector());
     const auto* chosen = reinterpret_cast<const std::uint32_t*>(in.vector());
     for (array& out : outputs) encoder.set_output_array(out);
-    encoder.dispatch([element = static_cast<int>(element_of(h, name())), x = RowView(h), table, ordering,
-                      chosen, size = table.columns / clusters_, k = inputs[3].shape(0),
-                      logits = bytes_of(outputs[0]), tokens = outputs[1].data<std::int32_t>()]() {
-      const std::int64_t bytes = element_size(element);
-      std::vector<direct::LinearPart> parts(k);
+    encoder.dispatch([x = RowView(h), table, ordering, chosen, size = table.outputs() / clusters_,
+                      k = inputs.back().shape(0), logits = bytes_of(outputs[0]),
+                      tokens = outputs[1].data<std::int32_t>()]() {
+      std::vector<direct::LinearPart> parts;
       for (int i = 0; i < k; ++i) {
-        const std::int64_t first = static_cast<std::int64_t>(chosen[i]) * size;
-        parts[i] = {table.data + first * table.stride * bytes, table.stride, size, logits + i * size * bytes};
+        const int first = static_cast<int>(chosen[i]) * size;
+        parts.emplace_back(table, first, first + size, logits + i * size * table.size(), size);
         std::memcpy(tokens + i * size, ordering + first, size * sizeof(std::int32_t));
       }
-      direct::linear(element, x, table.depth, parts.data(), k);
+      direct::linear(x, parts.data(), k);
     });
   }
 
  private:
   int clusters_;
+  Packings packings_;
 };
 
 /** Rows of the chosen clusters, (C * size, n) → (k * size, n). */
@@ -145,13 +148,17 @@ ClusterScores cluster_scores(const array& h, const Matrix& table, const array& o
   require(clusters > 0 && rows % clusters == 0 && ordering.shape() == mx::Shape{rows} &&
               ordering.dtype() == mx::int32 && chosen.ndim() == 1 && chosen.dtype() == mx::uint32,
           kName, "expected a table of C * size rows, ordering int32 (C * size), chosen uint32 (k)");
+  require(inputs_of(table) == h.shape(2), kName, "expected a table (C * size, H)");
   if (!fits_primitive(h, {&table})) return composed_scores(h, table, ordering, chosen, clusters);
-  const array& plain = std::get<array>(table);
-  require(plain.ndim() == 2 && plain.shape(1) == h.shape(2), kName, "expected a table (C * size, H)");
+  std::vector<array> inputs{h};
+  Packings packings;
+  append(table, inputs, packings);
+  inputs.push_back(ordering);
+  inputs.push_back(chosen);
   const int count = chosen.shape(0) * (rows / clusters);
-  const auto made = array::make_arrays({{1, count}, {1, count}}, {h.dtype(), mx::int32},
-                                       std::make_shared<ClusterRows>(current_stream(), clusters),
-                                       {h, plain, ordering, chosen});
+  const auto made = array::make_arrays(
+      {{1, count}, {1, count}}, {h.dtype(), mx::int32},
+      std::make_shared<ClusterRows>(current_stream(), clusters, std::move(packings)), std::move(inputs));
   return {made[0], made[1]};
 }
 

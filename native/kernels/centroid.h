@@ -24,7 +24,7 @@ struct ClusterScores {
 };
 
 /**
- * h times the embeddings of all tokens of the chosen clusters. On a CPU plain rows are read where they are.
+ * h times the embeddings of all tokens of the chosen clusters. On a CPU the rows are read where they are.
  *
  * @param h (1, 1, H)
  * @param table (C * size, H), rows in the order of `ordering`

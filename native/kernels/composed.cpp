@@ -53,6 +53,11 @@ int outputs(const Matrix& matrix) {
   return std::get<array>(matrix).shape(0);
 }
 
+int inputs_of(const Matrix& matrix) {
+  if (const auto* packed = std::get_if<QuantizedWeight>(&matrix)) return packed->inputs();
+  return std::get<array>(matrix).shape(-1);
+}
+
 std::pair<array, array> write_keys_values(const array& h, const AttentionLayer& layer,
                                           const array& rope_table, const CacheRows& cache) {
   return written(rms_norm(h, layer.input_layernorm, layer.eps), layer, rope_table, cache);

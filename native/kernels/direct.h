@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "arrays.h"
+#include "weight_view.h"
 
 /**
  * Every function works on the calling thread and the pool, and is done when it returns. `element` is the
@@ -12,16 +13,23 @@
  */
 namespace mlx_gemma::kernels::direct {
 
-/** One weight of a product, (columns, depth), and where x · weightᵀ goes: (rows, columns). */
+/** Rows [begin, end) of a matrix, and where their products with x go: row r to out + r * out_stride elements.
+ */
 struct LinearPart {
-  const char* weight;
-  std::int64_t stride;  // elements from one weight row to the next
-  int columns;
+  const WeightView* weight;
+  int begin, end;
   char* out;
+  std::int64_t out_stride;
+
+  /** All of the matrix, to a dense result. */
+  LinearPart(const WeightView& weight, char* out)
+      : LinearPart(weight, 0, weight.outputs(), out, weight.outputs()) {}
+  LinearPart(const WeightView& weight, int begin, int end, char* out, std::int64_t out_stride)
+      : weight(&weight), begin(begin), end(end), out(out), out_stride(out_stride) {}
 };
 
-/** x · weightᵀ for each part; x (rows, depth) is read once for all of them. */
-void linear(int element, const RowView& x, int depth, const LinearPart* parts, int count);
+/** x · weightᵀ for parts of one element type and depth; x is read once for all of them. */
+void linear(const RowView& x, const LinearPart* parts, int count);
 
 /** RMSNorm of rows of `width` elements; weight may be null. In place if x is out. */
 void rms_norm(int element, const RowView& x, const char* weight, int width, float eps, char* out);

@@ -3,13 +3,32 @@
 
 namespace mlx_gemma::kernels {
 
+void check_matrix(const Matrix& matrix, int inputs, const char* block) {
+  if (const auto* packed = std::get_if<QuantizedWeight>(&matrix)) {
+    packed->check(2);
+  } else {
+    require(std::get<array>(matrix).ndim() == 2, block, "expected matrices (out, in)");
+  }
+  require(inputs_of(matrix) == inputs, block, "a projection takes rows of another length");
+}
+
 bool fits_primitive(const array& h, std::initializer_list<const Matrix*> matrices) {
   if (!on_cpu() || h.shape(1) > kBlockRows) return false;
   for (const Matrix* matrix : matrices) {
     const auto* plain = std::get_if<array>(matrix);
-    if (plain == nullptr || plain->dtype() != h.dtype()) return false;
+    if (plain != nullptr && plain->dtype() != h.dtype()) return false;
   }
   return true;
+}
+
+void append(const Matrix& matrix, std::vector<array>& inputs, Packings& packings) {
+  if (const auto* packed = std::get_if<QuantizedWeight>(&matrix)) {
+    inputs = with_parts(std::move(inputs), *packed);
+    packings.push_back(packed_as(*packed));
+  } else {
+    inputs.push_back(std::get<array>(matrix));
+    packings.push_back(std::nullopt);
+  }
 }
 
 namespace {
@@ -20,19 +39,19 @@ struct Job {
   RowView h;  // (T, H)
   int hidden, rows;
   const char *pre_norm, *post_norm, *layer_scalar;
-  MatrixView gate_proj, up_proj, down_proj;
+  WeightView gate_proj, up_proj, down_proj;
   float eps;
   bool has_per_layer;
   RowView per_layer;  // (T, P)
-  MatrixView gate, projection;
+  WeightView gate, projection;
   const char* norm;
   char* out;
 };
 
 void run(const Job& job) {
   const std::int64_t size = element_size(job.element);
-  const std::int64_t hidden_row = job.hidden * size, inner_row = job.gate_proj.columns * size;
-  const int per_layer_width = job.has_per_layer ? job.gate.columns : 0;
+  const std::int64_t hidden_row = job.hidden * size, inner_row = job.gate_proj.outputs() * size;
+  const int per_layer_width = job.has_per_layer ? job.gate.outputs() : 0;
   const std::int64_t gate_row = per_layer_width * size;
   const std::size_t rows = job.rows;
   Scratch scratch(Scratch::rounded(rows * hidden_row) + 2 * Scratch::rounded(rows * inner_row) +
@@ -46,21 +65,21 @@ void run(const Job& job) {
   const std::size_t all = rows * job.hidden;
 
   direct::rms_norm(job.element, job.h, job.pre_norm, job.hidden, job.eps, x);
-  const direct::LinearPart both[] = {job.gate_proj.to(gate), job.up_proj.to(up)};
-  direct::linear(job.element, normed, job.hidden, both, 2);
-  direct::gelu_multiply(job.element, inner, RowView(up, job.rows, inner_row), job.gate_proj.columns, gate);
-  const direct::LinearPart down = job.down_proj.to(x);
-  direct::linear(job.element, inner, job.gate_proj.columns, &down, 1);
+  const direct::LinearPart both[] = {{job.gate_proj, gate}, {job.up_proj, up}};
+  direct::linear(normed, both, 2);
+  direct::gelu_multiply(job.element, inner, RowView(up, job.rows, inner_row), job.gate_proj.outputs(), gate);
+  const direct::LinearPart down(job.down_proj, x);
+  direct::linear(inner, &down, 1);
   direct::rms_norm(job.element, normed, job.post_norm, job.hidden, job.eps, x);
   for (int t = 0; t < job.rows; ++t) {
     direct::add(job.element, job.h.row(t), x + t * hidden_row, job.hidden, job.out + t * hidden_row);
   }
   if (job.has_per_layer) {
-    const direct::LinearPart to_gate = job.gate.to(gated), back = job.projection.to(x);
+    const direct::LinearPart to_gate(job.gate, gated), back(job.projection, x);
     const RowView gates(gated, job.rows, gate_row);
-    direct::linear(job.element, out, job.hidden, &to_gate, 1);
+    direct::linear(out, &to_gate, 1);
     direct::gelu_multiply(job.element, gates, job.per_layer, per_layer_width, gated);
-    direct::linear(job.element, gates, per_layer_width, &back, 1);
+    direct::linear(gates, &back, 1);
     direct::rms_norm(job.element, normed, job.norm, job.hidden, job.eps, x);
     direct::add(job.element, job.out, x, all, job.out);
   }
@@ -70,16 +89,17 @@ void run(const Job& job) {
 /** Inputs: h, the layer's weights, and of models with per-layer inputs their weights and the input. */
 class FeedForwardBlock : public CpuPrimitive {
  public:
-  FeedForwardBlock(mx::Stream stream, float eps) : CpuPrimitive(stream), eps_(eps) {}
+  FeedForwardBlock(mx::Stream stream, float eps, bool per_layer, Packings packings)
+      : CpuPrimitive(stream), eps_(eps), per_layer_(per_layer), packings_(std::move(packings)) {}
   const char* name() const override { return "GemmaFeedForwardBlock"; }
 
   void eval_cpu(const std::vector<array>& inputs, array& out) override {
-    constexpr std::size_t kPlainInputs = 7;
     auto& encoder = mx::cpu::get_command_encoder(stream());
     allocate(out);
-    Inputs in(inputs, encoder);
+    const Element element = element_of(out, name());
+    Inputs in(inputs, packings_, element, encoder);
     Job job{};
-    job.element = static_cast<int>(element_of(out, name()));
+    job.element = static_cast<int>(element);
     job.h = RowView(in.next());
     job.hidden = out.shape(2);
     job.rows = out.shape(1);
@@ -90,7 +110,7 @@ class FeedForwardBlock : public CpuPrimitive {
     job.down_proj = in.matrix();
     job.post_norm = in.vector();
     job.layer_scalar = in.vector();
-    if (inputs.size() > kPlainInputs) {
+    if (per_layer_) {
       job.has_per_layer = true;
       job.gate = in.matrix();
       job.projection = in.matrix();
@@ -104,6 +124,8 @@ class FeedForwardBlock : public CpuPrimitive {
 
  private:
   float eps_;
+  bool per_layer_;
+  Packings packings_;
 };
 
 }  // namespace
@@ -115,6 +137,9 @@ array feed_forward_block(const array& h, const FeedForwardLayer& layer,
   require(h.ndim() == 3 && h.shape(0) == 1, kName, "expected h (1, T, H)");
   require(outputs(layer.gate_proj) == outputs(layer.up_proj) && outputs(layer.down_proj) == h.shape(2), kName,
           "the projections do not belong together");
+  check_matrix(layer.gate_proj, h.shape(2), kName);
+  check_matrix(layer.up_proj, h.shape(2), kName);
+  check_matrix(layer.down_proj, outputs(layer.gate_proj), kName);
   require(layer.per_layer_input.has_value() == per_layer.has_value(), kName,
           "per-layer weights and a per-layer input go together");
   const auto& own = layer.per_layer_input;
@@ -122,6 +147,9 @@ array feed_forward_block(const array& h, const FeedForwardLayer& layer,
     require(
         per_layer->shape() == mx::Shape{1, h.shape(1), outputs(own->gate)} && per_layer->dtype() == h.dtype(),
         kName, "expected a per-layer input (1, T, P) in the dtype of h");
+    check_matrix(own->gate, h.shape(2), kName);
+    check_matrix(own->projection, outputs(own->gate), kName);
+    require(outputs(own->projection) == h.shape(2), kName, "the projections do not belong together");
   }
   const Matrix* gate = own ? &own->gate : &layer.gate_proj;
   const Matrix* projection = own ? &own->projection : &layer.gate_proj;
@@ -129,20 +157,22 @@ array feed_forward_block(const array& h, const FeedForwardLayer& layer,
       !fits_primitive(h, {&layer.gate_proj, &layer.up_proj, &layer.down_proj, gate, projection})) {
     return composed::feed_forward_block(h, layer, per_layer);
   }
-  std::vector<array> inputs{h,
-                            layer.pre_feedforward_layernorm,
-                            std::get<array>(layer.gate_proj),
-                            std::get<array>(layer.up_proj),
-                            std::get<array>(layer.down_proj),
-                            layer.post_feedforward_layernorm,
-                            layer.layer_scalar};
-  if (own) {
-    for (const array& a :
-         {std::get<array>(own->gate), std::get<array>(own->projection), own->norm, *per_layer}) {
-      inputs.push_back(a);
-    }
+  std::vector<array> inputs{h, layer.pre_feedforward_layernorm};
+  Packings packings;
+  for (const Matrix* matrix : {&layer.gate_proj, &layer.up_proj, &layer.down_proj}) {
+    append(*matrix, inputs, packings);
   }
-  return array(h.shape(), h.dtype(), std::make_shared<FeedForwardBlock>(current_stream(), layer.eps), inputs);
+  inputs.push_back(layer.post_feedforward_layernorm);
+  inputs.push_back(layer.layer_scalar);
+  if (own) {
+    append(own->gate, inputs, packings);
+    append(own->projection, inputs, packings);
+    inputs.push_back(own->norm);
+    inputs.push_back(*per_layer);
+  }
+  auto block =
+      std::make_shared<FeedForwardBlock>(current_stream(), layer.eps, own.has_value(), std::move(packings));
+  return array(h.shape(), h.dtype(), std::move(block), std::move(inputs));
 }
 
 }  // namespace mlx_gemma::kernels

@@ -110,6 +110,8 @@ struct RowFunctions {
 
   void (*gelu_multiply[3])(const void* gate, const void* up, std::size_t n, void* out);
   void (*add[3])(const void* a, const void* b, std::size_t n, void* out);
+  /** cap * tanh(x / cap), each of the three steps rounded. */
+  void (*softcap[3])(const void* x, std::size_t n, float cap, void* out);
   /** x times the one element at `factor`. */
   void (*scale[3])(const void* x, const void* factor, std::size_t n, void* out);
   /** weight may be null. */

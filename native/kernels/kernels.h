@@ -140,6 +140,10 @@ array attention(const array& q, const array& keys, const array& values, float sc
  */
 array kv_write(const array& buffer, const array& update, int offset);
 
+/** cap * tanh(x / cap), each step rounded to the dtype of `x` (final_logit_softcapping in
+ * modeling_gemma4.py). */
+array softcap(const array& x, float cap);
+
 /** gelu_tanh(gate) * up: gelu in float32, rounded to the dtype, multiplied, rounded again (as two torch ops
  * do). */
 array gelu_multiply(const array& gate, const array& up);

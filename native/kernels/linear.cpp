@@ -6,71 +6,65 @@
 //     for each pair of vectors in the block: lane[i] += w[first i] * x[first i], then the same with the
 //     second total += sum of the lanes, in V::sum's order
 //   out = round(total)
+//
+// Packed weights are w[k] = scale * code + bias and the like, and their blocks are of kPackedDepth.
 #include <algorithm>
 
 #include "direct.h"
 #include "mlx/ops.h"
 #include "mlx_operations.h"
 #include "thread_pool.h"
-#include "weight_view.h"
 
 namespace mlx_gemma::kernels {
 namespace {
 
-/** Rows of x as floats in pair order: x itself where it already is that. */
-const float* widened(int element, const RowView& x, std::int64_t row, int rows, int depth,
-                     std::ptrdiff_t padded) {
-  const bool plain = element == static_cast<int>(Element::f32) && padded == depth && x.dense;
+/** Rows of x as floats, as `weight` takes them: x itself where it already is that. */
+const float* widened(const WeightView& weight, const RowView& x, std::int64_t row, int rows, int slot) {
+  const std::ptrdiff_t padded = weight.padded();
+  const bool plain =
+      weight.element() == Element::f32 && padded == weight.inputs() && x.dense && !weight.packed();
   if (plain) return reinterpret_cast<const float*>(x.row(row));
-  float* out = thread_scratch(0, static_cast<std::size_t>(rows) * padded);
-  const auto widen = row_functions().widen[element];
-  const int tasks = task_count(static_cast<double>(rows) * depth, rows);
+  float* out = thread_scratch(slot, static_cast<std::size_t>(rows) * padded);
+  const int tasks = task_count(static_cast<double>(rows) * weight.inputs(), rows);
   parallel_for(tasks, [&](int task) {
     for (int r = rows * task / tasks; r < rows * (task + 1) / tasks; ++r) {
-      widen(x.row(row + r), depth, out + r * padded);
+      weight.widen(x.row(row + r), out + r * padded);
     }
   });
   return out;
 }
 
 /** Rows [row, row + rows) of x with all parts. */
-void multiply(int element, const RowView& x, int depth, std::int64_t row, int rows,
-              const direct::LinearPart* parts, int count) {
-  const RowFunctions& f = row_functions();
-  const std::int64_t size = element_size(element);
-  const std::ptrdiff_t padded = (depth + f.pair - 1) / f.pair * f.pair;
-  const float* wide_x = widened(element, x, row, rows, depth, padded);
-  const bool wide = rows > kNarrowRows;
-  // Tasks take whole groups of weight rows: 24 is a multiple of 8, 4, 3, 2. They count through all parts.
-  const int unit = wide ? kTileColumns : 24;
-  const auto units_of = [&](const direct::LinearPart& part) { return (part.columns + unit - 1) / unit; };
+void multiply(const RowView& x, std::int64_t row, int rows, const direct::LinearPart* parts, int count) {
+  // Tasks take whole groups of weight rows, and count through all parts.
+  const int unit = WeightView::unit(rows);
+  const auto units_of = [&](const direct::LinearPart& part) {
+    return (part.end - part.begin + unit - 1) / unit;
+  };
+  const float* wide[2] = {nullptr, nullptr};  // for plain and for packed weights
   int units = 0;
   double columns = 0;
   for (int i = 0; i < count; ++i) {
+    const WeightView& weight = *parts[i].weight;
     units += units_of(parts[i]);
-    columns += parts[i].columns;
+    columns += parts[i].end - parts[i].begin;
+    const int order = weight.packed() && !weight.one_order() ? 1 : 0;
+    if (wide[order] == nullptr) wide[order] = widened(weight, x, row, rows, order == 0 ? 0 : 2);
   }
   // One row waits for its weights about as long as two would.
-  const int tasks = task_count(columns * depth * std::max(rows, 2) / 2, units);
+  const int tasks = task_count(columns * parts[0].weight->inputs() * std::max(rows, 2) / 2, units);
   parallel_for(tasks, [&](int task) {
     int begin = static_cast<int>(static_cast<std::int64_t>(units) * task / tasks);
     int end = static_cast<int>(static_cast<std::int64_t>(units) * (task + 1) / tasks);
     for (int i = 0; i < count && end > 0; ++i) {
       const direct::LinearPart& part = parts[i];
+      const WeightView& weight = *part.weight;
       const int own = units_of(part), last = std::min(end, own);
       if (begin < last) {
-        LinearJob job{};
-        job.x = wide_x;
-        job.padded = padded;
-        job.weight = part.weight;
-        job.weight_stride = part.stride;
-        job.depth = depth;
-        job.rows = rows;
-        job.out = part.out + row * part.columns * size;
-        job.out_stride = part.columns;
-        if (wide) job.scratch = thread_scratch(1, linear_scratch(rows));
-        (wide ? f.linear_wide : f.linear_narrow)[element](job, begin * unit,
-                                                          std::min(last * unit, part.columns));
+        const int from = begin * unit, to = std::min(last * unit, part.end - part.begin);
+        weight.multiply(0, wide[weight.packed() && !weight.one_order() ? 1 : 0], rows, part.begin + from,
+                        part.begin + to, part.out + (row * part.out_stride + from) * weight.size(),
+                        part.out_stride);
       }
       begin = std::max(begin - own, 0);
       end -= own;
@@ -78,32 +72,43 @@ void multiply(int element, const RowView& x, int depth, std::int64_t row, int ro
   });
 }
 
+/** Inputs: x, and the weight or the parts of a packed one. */
 class Linear : public CpuPrimitive {
  public:
-  explicit Linear(mx::Stream stream) : CpuPrimitive(stream) {}
-  const char* name() const override { return "GemmaLinear"; }
+  Linear(mx::Stream stream, std::optional<PackedAs> packed) : CpuPrimitive(stream), packed_(packed) {}
+  const char* name() const override { return packed_ ? "GemmaQuantizedLinear" : "GemmaLinear"; }
 
   void eval_cpu(const std::vector<array>& inputs, array& out) override {
     allocate(out);
     if (out.size() == 0) return;
     auto& encoder = mx::cpu::get_command_encoder(stream());
     const array x = dense_rows(inputs[0], encoder);
-    const array weight = dense_rows(inputs[1], encoder);
     encoder.set_input_array(x);
-    encoder.set_input_array(weight);
+    const WeightView weight({inputs.begin() + 1, inputs.end()}, packed_, element_of(out, "linear"), encoder);
     encoder.set_output_array(out);
-    const direct::LinearPart part{bytes_of(weight), weight.strides(0), weight.shape(0), bytes_of(out)};
-    encoder.dispatch([element = static_cast<int>(element_of(out, "linear")), view = RowView(x),
-                      depth = weight.shape(1), part]() { direct::linear(element, view, depth, &part, 1); });
+    encoder.dispatch([x = RowView(x), weight, to = bytes_of(out)]() {
+      const direct::LinearPart all(weight, to);
+      direct::linear(x, &all, 1);
+    });
   }
+
+ private:
+  std::optional<PackedAs> packed_;
 };
+
+array node(const array& x, int outputs, std::vector<array> inputs, std::optional<PackedAs> packed) {
+  mx::Shape shape = x.shape();
+  shape.back() = outputs;
+  return array(std::move(shape), x.dtype(), std::make_shared<Linear>(current_stream(), packed),
+               std::move(inputs));
+}
 
 }  // namespace
 
-void direct::linear(int element, const RowView& x, int depth, const LinearPart* parts, int count) {
-  const std::int64_t most = x.rows <= kNarrowRows ? kNarrowRows : wide_rows(depth);
+void direct::linear(const RowView& x, const LinearPart* parts, int count) {
+  const std::int64_t most = x.rows <= kNarrowRows ? kNarrowRows : wide_rows(parts[0].weight->inputs());
   for (std::int64_t row = 0; row < x.rows; row += most) {
-    multiply(element, x, depth, row, static_cast<int>(std::min(most, x.rows - row)), parts, count);
+    multiply(x, row, static_cast<int>(std::min(most, x.rows - row)), parts, count);
   }
 }
 
@@ -112,10 +117,16 @@ array linear(const array& x, const array& weight) {
           "linear", "expected x (..., I) and weight (O, I)");
   element_of(x, "linear");
   if (!on_cpu()) return operations::linear(x, weight);
-  mx::Shape shape = x.shape();
-  shape.back() = weight.shape(0);
-  return array(std::move(shape), x.dtype(), std::make_shared<Linear>(current_stream()),
-               {x, mx::astype(weight, x.dtype())});
+  return node(x, weight.shape(0), {x, mx::astype(weight, x.dtype())}, std::nullopt);
+}
+
+array quantized_linear(const array& x, const QuantizedWeight& weight) {
+  weight.check(2);
+  element_of(x, "quantized_linear");
+  require(x.ndim() >= 1 && x.shape(-1) == weight.inputs(), "quantized_linear",
+          "expected x (..., I) and weight (O, I)");
+  if (!on_cpu()) return operations::quantized_linear(x, weight);
+  return node(x, weight.outputs(), with_parts({x}, weight), packed_as(weight));
 }
 
 }  // namespace mlx_gemma::kernels

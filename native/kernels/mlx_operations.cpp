@@ -60,6 +60,11 @@ array kv_write(const array& buffer, const array& update, int offset) {
   return mx::slice_update(buffer, mx::astype(update, buffer.dtype()), start, stop);
 }
 
+array softcap(const array& x, float cap) {
+  const array by(cap, x.dtype());
+  return mx::multiply(mx::tanh(mx::divide(x, by)), by);
+}
+
 array gelu_multiply(const array& gate, const array& up) {
   const array g = mx::astype(gate, mx::float32);
   const array cube = mx::multiply(mx::multiply(g, g), g);

@@ -15,6 +15,7 @@ array experts_linear(const array& x, const QuantizedWeight& weight, const array&
 array attention(const array& q, const array& keys, const array& values, float scale,
                 std::optional<AttentionMask> mask);
 array kv_write(const array& buffer, const array& update, int offset);
+array softcap(const array& x, float cap);
 array gelu_multiply(const array& gate, const array& up);
 array rms_norm(const array& x, const std::optional<array>& weight, float eps);
 array rope_table(const array& inverse_frequencies, int position, int rows, mlx::core::Dtype dtype);

@@ -75,52 +75,6 @@ void QuantizedWeight::check(int ndim) const {
 
 namespace {
 
-/** Rows [row, row + rows) of x. The sums are those of linear.cpp, in blocks of kPackedDepth. */
-void multiply(const WeightView& w, const RowView& x, char* out, std::int64_t row, int rows) {
-  float* wide = thread_scratch(0, static_cast<std::size_t>(rows) * w.padded());
-  const int widening = task_count(static_cast<double>(rows) * w.inputs(), rows);
-  parallel_for(widening, [&](int task) {
-    for (int r = rows * task / widening; r < rows * (task + 1) / widening; ++r) {
-      w.widen(x.row(row + r), wide + r * w.padded());
-    }
-  });
-  const int unit = WeightView::unit(rows), columns = w.outputs();
-  const int units = (columns + unit - 1) / unit;
-  const int tasks = task_count(static_cast<double>(columns) * w.inputs() * std::max(rows, 2) / 2, units);
-  parallel_for(tasks, [&](int task) {
-    const int begin = static_cast<int>(static_cast<std::int64_t>(units) * task / tasks) * unit;
-    const int end = static_cast<int>(static_cast<std::int64_t>(units) * (task + 1) / tasks) * unit;
-    w.multiply(0, wide, rows, begin, std::min(end, columns), out + (row * columns + begin) * w.size(),
-               columns);
-  });
-}
-
-class QuantizedLinear : public CpuPrimitive {
- public:
-  QuantizedLinear(mx::Stream stream, PackedAs packed) : CpuPrimitive(stream), packed_(packed) {}
-  const char* name() const override { return "GemmaQuantizedLinear"; }
-
-  void eval_cpu(const std::vector<array>& inputs, array& out) override {
-    allocate(out);
-    if (out.size() == 0) return;
-    auto& encoder = mx::cpu::get_command_encoder(stream());
-    const array x = dense_rows(inputs[0], encoder);
-    encoder.set_input_array(x);
-    const WeightView weight({inputs.begin() + 1, inputs.end()}, packed_, element_of(out, "quantized_linear"),
-                            encoder);
-    encoder.set_output_array(out);
-    encoder.dispatch([w = weight, x = RowView(x), to = bytes_of(out)]() {
-      const int most = x.rows <= kNarrowRows ? kNarrowRows : wide_rows(w.inputs());
-      for (std::int64_t row = 0; row < x.rows; row += most) {
-        multiply(w, x, to, row, static_cast<int>(std::min<std::int64_t>(most, x.rows - row)));
-      }
-    });
-  }
-
- private:
-  PackedAs packed_;
-};
-
 class DequantizeRows : public CpuPrimitive {
  public:
   DequantizeRows(mx::Stream stream, PackedAs packed) : CpuPrimitive(stream), packed_(packed) {}
@@ -153,19 +107,6 @@ class DequantizeRows : public CpuPrimitive {
 };
 
 }  // namespace
-
-array quantized_linear(const array& x, const QuantizedWeight& weight) {
-  weight.check(2);
-  element_of(x, "quantized_linear");
-  require(x.ndim() >= 1 && x.shape(-1) == weight.inputs(), "quantized_linear",
-          "expected x (..., I) and weight (O, I)");
-  if (!on_cpu()) return operations::quantized_linear(x, weight);
-  mx::Shape shape = x.shape();
-  shape.back() = weight.outputs();
-  return array(std::move(shape), x.dtype(),
-               std::make_shared<QuantizedLinear>(current_stream(), packed_as(weight)),
-               with_parts({x}, weight));
-}
 
 array dequantize_rows(const QuantizedWeight& weight, const array& rows, mx::Dtype dtype) {
   weight.check(2);

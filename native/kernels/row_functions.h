@@ -29,6 +29,7 @@ constexpr RowFunctions functions(const char* name) {
       .finish = MLX_GEMMA_EACH_TYPE(finish),
       .gelu_multiply = MLX_GEMMA_EACH_TYPE(gelu_multiply),
       .add = MLX_GEMMA_EACH_TYPE(add),
+      .softcap = MLX_GEMMA_EACH_TYPE(softcap),
       .scale = MLX_GEMMA_EACH_TYPE(scale),
       .rms_norm = MLX_GEMMA_EACH_TYPE(rms_norm),
       .rope_table = MLX_GEMMA_EACH_TYPE(rope_table),

@@ -34,6 +34,41 @@ inline typename V::Float gelu(typename V::Float g) {
   return V::divide(g, V::add(V::splat(1.0f), exponential<V>(exponent)));
 }
 
+/** tanh: an odd polynomial (Cephes' tanhf) near 0, where 1 - 2 / (e^(2|x|) + 1) would cancel. */
+template <class V>
+inline typename V::Float hyperbolic_tangent(typename V::Float x) {
+  using Float = typename V::Float;
+  const Float size = V::maximum(x, V::subtract(V::zero(), x));
+  const Float square = V::multiply(x, x);
+  Float p = V::splat(-5.70498872745e-3f);
+  p = V::fma(p, square, V::splat(2.06390887954e-2f));
+  p = V::fma(p, square, V::splat(-5.37397155531e-2f));
+  p = V::fma(p, square, V::splat(1.33314422036e-1f));
+  p = V::fma(p, square, V::splat(-3.33332819422e-1f));
+  const Float near = V::fma(V::multiply(p, square), x, x);
+  const Float power = exponential<V>(V::minimum(V::splat(88.0f), V::add(size, size)));
+  const Float far = V::subtract(V::splat(1.0f), V::divide(V::splat(2.0f), V::add(power, V::splat(1.0f))));
+  const Float limit = V::splat(0.625f);
+  // The sign of x is x / |x|; at 0, where that is none, the polynomial is taken.
+  const Float outer = V::zero_below(V::multiply(far, V::divide(x, size)), size, limit);
+  return V::add(outer, V::subtract(near, V::zero_below(near, size, limit)));
+}
+
+template <class V, class T>
+void softcap(const void* x, std::size_t count, float cap, void* out) {
+  const T* type = nullptr;
+  const typename V::Float by = V::splat(cap);
+  const auto capped = [&](typename V::Float a) {
+    const typename V::Float part = V::round_to(type, V::divide(a, by));
+    return V::multiply(V::round_to(type, hyperbolic_tangent<V>(part)), by);
+  };
+  each_group<V>(count, [&](std::size_t k, int n) {
+    typename V::Float a, b;
+    load_group<V>(static_cast<const T*>(x) + k, n, a, b);
+    store_group<V>(static_cast<T*>(out) + k, n, capped(a), capped(b));
+  });
+}
+
 template <class V, class T>
 void gelu_multiply(const void* gate, const void* up, std::size_t count, void* out) {
   const T* g = static_cast<const T*>(gate);

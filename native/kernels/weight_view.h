@@ -28,6 +28,7 @@ int wide_rows(int depth);
 
 class WeightView {
  public:
+  WeightView() = default;
   /**
    * @param weights the matrix; or, if packed, codes, scales and, in affine mode, biases. With three axes: a
    * stack.
@@ -46,6 +47,8 @@ class WeightView {
   /** Floats of a row of x as multiply() takes it. */
   std::ptrdiff_t padded() const { return padded_; }
   void widen(const char* x, float* out) const;
+  /** True if rows of x are widened for packed weights as they are for plain ones. */
+  bool one_order() const { return element() == Element::bf16; }
   /** Row o of a packed matrix in the bits of mx::dequantize. */
   void dequantize(std::int64_t o, char* out) const {
     functions_->dequantize[element_](rows_, inputs_, o, out);
@@ -62,12 +65,12 @@ class WeightView {
                 std::int64_t out_stride) const;
 
  private:
-  const RowFunctions* functions_;
-  int element_;
-  std::int64_t size_;
+  const RowFunctions* functions_ = nullptr;
+  int element_ = 0;
+  std::int64_t size_ = 0;
   int inputs_ = 0, outputs_ = 0, count_ = 1;
   std::ptrdiff_t padded_ = 0;
-  bool packed_;
+  bool packed_ = false;
   const char* floats_ = nullptr;
   std::int64_t floats_stride_ = 0;  // elements from row to row
   PackedRows rows_{};

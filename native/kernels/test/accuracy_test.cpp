@@ -220,6 +220,31 @@ void gelu_accuracy(mx::Dtype dtype) {
         "gelu_multiply " + text(dtype) + " specials");
 }
 
+void softcap_accuracy(mx::Dtype dtype) {
+  std::vector<float> values{0.0f, 1e-6f, -1e-6f, 1e4f, -1e4f};
+  for (double x = -150; x < 150; x += 0.07) values.push_back(static_cast<float>(x));
+  const float cap = 30;
+  const int n = static_cast<int>(values.size());
+  const mx::array x = from_values(values, {n}, dtype);
+  const auto xs = numbers(x), got = numbers(softcap(x, cap));
+  bool ok = true;
+  for (int i = 0; i < n; ++i) {
+    const double want = rounded(std::tanh(rounded(xs[i] / cap, dtype)), dtype) * cap;
+    // A tanh that is off by a unit in the last place may be rounded to the other neighbour.
+    ok = ok && close(got[i], want, (6 * kEpsilon + 2.01 * half_spacing(dtype)) * std::abs(want), dtype);
+  }
+  check(ok, "softcap " + text(dtype));
+  const auto special = numbers(softcap(
+      from_values({kNan, static_cast<float>(kInfinity), -static_cast<float>(kInfinity)}, {3}, dtype), cap));
+  check(std::isnan(special[0]), "softcap " + text(dtype) + " NaN");
+  // The same values anywhere in an array of any length have the same bits.
+  const std::string all = bits(softcap(x, cap));
+  const int begin = uniform(1, 40), end = n - uniform(0, 40);
+  const std::size_t size = all.size() / n;
+  check(bits(softcap(rows_of(x, 0, begin, end), cap)) == all.substr(begin * size, (end - begin) * size),
+        "softcap " + text(dtype) + ": bits of a part");
+}
+
 void rope_accuracy(mx::Dtype dtype) {
   for (const int width : {8, 64, 100, 256}) {
     const int half = width / 2, position = uniform(0, 131072);
@@ -282,6 +307,7 @@ void accuracy_tests() {
     attention_specials(dtype);
     norm_accuracy(dtype);
     gelu_accuracy(dtype);
+    softcap_accuracy(dtype);
     rope_accuracy(dtype);
     kv_write_cases(dtype);
   }

@@ -13,8 +13,17 @@ struct Sizes {
   int hidden, heads, kv_heads, width, inner, per_layer;
 };
 
-mx::array weights(int rows, int columns, mx::Dtype dtype) {
-  return normal({rows, columns}, dtype, 1.0 / std::sqrt(columns));
+/** Plain, or packed in one of several ways where rows are whole groups. */
+Matrix weights(int rows, int columns, mx::Dtype dtype, bool packed) {
+  mx::array plain = normal({rows, columns}, dtype, 1.0 / std::sqrt(columns));
+  if (!packed || columns % 32 != 0) return plain;
+  const int bits = std::vector<int>{2, 3, 4, 5, 6, 8}[uniform(0, 5)];
+  if (bits == 4 && uniform(0, 1) == 0) {
+    const auto parts = mx::quantize(plain, 32, 4, "mxfp4");
+    return QuantizedWeight{parts[0], parts[1], std::nullopt, 32, 4, QuantizationMode::mxfp4};
+  }
+  const auto parts = mx::quantize(plain, 32, bits, "affine");
+  return QuantizedWeight{parts[0], parts[1], parts[2], 32, bits, QuantizationMode::affine};
 }
 
 mx::array norm_weight(int width, mx::Dtype dtype) {
@@ -22,36 +31,38 @@ mx::array norm_weight(int width, mx::Dtype dtype) {
 }
 
 AttentionLayer attention_layer(const Sizes& s, mx::Dtype dtype, bool producer, bool key_equals_value) {
+  const auto packed = [] { return uniform(0, 1) == 0; };
   AttentionLayer layer{.input_layernorm = norm_weight(s.hidden, dtype),
-                       .q_proj = weights(s.heads * s.width, s.hidden, dtype),
+                       .q_proj = weights(s.heads * s.width, s.hidden, dtype, packed()),
                        .q_norm = norm_weight(s.width, dtype),
-                       .o_proj = weights(s.hidden, s.heads * s.width, dtype),
+                       .o_proj = weights(s.hidden, s.heads * s.width, dtype, packed()),
                        .post_attention_layernorm = norm_weight(s.hidden, dtype),
                        .kv = std::nullopt,
                        .heads = s.heads,
                        .eps = 1e-6f,
                        .scale = 1.0f};
   if (producer) {
-    layer.kv = AttentionLayer::KeysValues{weights(s.kv_heads * s.width, s.hidden, dtype), std::nullopt,
-                                          norm_weight(s.width, dtype)};
-    if (!key_equals_value) layer.kv->v_proj = weights(s.kv_heads * s.width, s.hidden, dtype);
+    layer.kv = AttentionLayer::KeysValues{weights(s.kv_heads * s.width, s.hidden, dtype, packed()),
+                                          std::nullopt, norm_weight(s.width, dtype)};
+    if (!key_equals_value) layer.kv->v_proj = weights(s.kv_heads * s.width, s.hidden, dtype, packed());
   }
   return layer;
 }
 
 FeedForwardLayer feed_forward_layer(const Sizes& s, mx::Dtype dtype) {
+  const auto packed = [] { return uniform(0, 1) == 0; };
   FeedForwardLayer layer{.pre_feedforward_layernorm = norm_weight(s.hidden, dtype),
-                         .gate_proj = weights(s.inner, s.hidden, dtype),
-                         .up_proj = weights(s.inner, s.hidden, dtype),
-                         .down_proj = weights(s.hidden, s.inner, dtype),
+                         .gate_proj = weights(s.inner, s.hidden, dtype, packed()),
+                         .up_proj = weights(s.inner, s.hidden, dtype, packed()),
+                         .down_proj = weights(s.hidden, s.inner, dtype, packed()),
                          .post_feedforward_layernorm = norm_weight(s.hidden, dtype),
                          .per_layer_input = std::nullopt,
                          .layer_scalar = normal({1}, dtype),
                          .eps = 1e-6f};
   if (s.per_layer > 0) {
-    layer.per_layer_input =
-        FeedForwardLayer::PerLayerInput{weights(s.per_layer, s.hidden, dtype),
-                                        weights(s.hidden, s.per_layer, dtype), norm_weight(s.hidden, dtype)};
+    layer.per_layer_input = FeedForwardLayer::PerLayerInput{weights(s.per_layer, s.hidden, dtype, packed()),
+                                                            weights(s.hidden, s.per_layer, dtype, packed()),
+                                                            norm_weight(s.hidden, dtype)};
   }
   return layer;
 }
@@ -132,9 +143,10 @@ void feed_forward(const Sizes& s, mx::Dtype dtype) {
 
 /** The centroid head against sorting all scores, and its scores against linear(). */
 void centroids(mx::Dtype dtype) {
-  const int clusters = uniform(1, 70), size = uniform(1, 9), hidden = uniform(3, 90),
+  const int clusters = uniform(1, 70), size = uniform(1, 9), hidden = 32 * uniform(1, 3),
             k = uniform(1, clusters);
-  mx::array h = normal({1, 1, hidden}, dtype), table = normal({clusters * size, hidden}, dtype);
+  const mx::array h = normal({1, 1, hidden}, dtype);
+  const Matrix table = weights(clusters * size, hidden, dtype, uniform(0, 1) == 0);
   // Some clusters score the same, to the bit.
   const mx::array centroids =
       mx::take(normal({clusters, hidden}, dtype), mx::floor_divide(mx::arange(clusters), mx::array(2)), 0);
@@ -151,7 +163,8 @@ void centroids(mx::Dtype dtype) {
   std::vector<int> rows;
   for (int i = 0; i < k * size; ++i) rows.push_back(order[i / size] * size + i % size);
   const mx::array picked(rows.begin(), {k * size}, mx::int32);
-  check(bits(logits) == bits(linear(h, mx::take(table, picked, 0))), "cluster_scores: logits");
+  const mx::array all = mx::reshape(project(h, table), {1, clusters * size});
+  check(bits(logits) == bits(mx::take(all, picked, 1)), "cluster_scores: logits");
   check(bits(tokens) == bits(mx::take(ordering, picked, 0)), "cluster_scores: tokens");
 }
 
