@@ -5,46 +5,12 @@ import { resolveAssistant, resolveTarget } from "../../src/checkpoint/config.js"
 import { assistantWeights, targetWeights } from "../../src/checkpoint/expected-weights.js";
 import { openTarget } from "../../src/checkpoint/index.js";
 import { packingRules } from "../../src/checkpoint/packing-rules.js";
-import type { TensorInfo, WeightPlan } from "../../src/checkpoint/types.js";
+import type { TensorInfo } from "../../src/checkpoint/types.js";
 import { planAssistant, planTarget } from "../../src/checkpoint/weights.js";
 import type { NativeQuantization, QuantizationMode } from "../../src/mlx/native.js";
 import { safetensors, temporaryFolder, thrown, writeJson } from "./helpers.js";
+import { type Change, expected, FOUR, type How, PREFIX, plan, quantization, TEXT } from "./packed-plan.js";
 import { block, type Json, tensor, tensorsOf } from "./real-models.js";
-
-const TEXT = {
-  model_type: "gemma4_text",
-  vocab_size: 512,
-  hidden_size: 256,
-  intermediate_size: 384,
-  num_hidden_layers: 6,
-  num_attention_heads: 2,
-  num_key_value_heads: 1,
-  head_dim: 64,
-  global_head_dim: 128,
-  hidden_size_per_layer_input: 128,
-  vocab_size_per_layer_input: 512,
-  enable_moe_block: true,
-  num_experts: 4,
-  top_k_experts: 2,
-  moe_intermediate_size: 128,
-};
-const PREFIX = "language_model.model.";
-const FOUR: NativeQuantization = { bits: 4, groupSize: 64, mode: "affine" };
-const config = resolveTarget({ file: "config.json", config: TEXT });
-const expected = targetWeights(config, "split");
-
-type Change = (tensors: Map<string, TensorInfo>) => void;
-type How = (module: string) => NativeQuantization | undefined;
-
-/** The plan of a checkpoint whose tensors are packed by `how` and whose config.json says `json`. */
-function plan(json: Json, how: How = () => FOUR, change: Change = () => {}, prefix = PREFIX): WeightPlan {
-  const tensors = tensorsOf(expected, prefix, how);
-  change(tensors);
-  const packing = packingRules({ file: "config.json", config: { ...TEXT, ...json } }, "target");
-  return planTarget({ folder: "/model", config, tensors, packing });
-}
-
-const quantization = (entries: Json = {}, base = FOUR) => ({ quantization: { ...block(base), ...entries } });
 
 const MODES: readonly (readonly [QuantizationMode, number, number])[] = [
   ...[2, 3, 4, 5, 6, 8].flatMap((bits) =>
@@ -281,52 +247,6 @@ describe("weights and config.json that disagree", () => {
       }
     },
   );
-});
-
-describe("a block", () => {
-  it.each<[string, Json]>([
-    ["gptq", { quantization_config: { quant_method: "gptq", bits: 4, group_size: 128 } }],
-    ["awq", { quantization_config: { quant_method: "awq", bits: 4 } }],
-    ["bitsandbytes", { quantization_config: { quant_method: "bitsandbytes", load_in_4bit: true } }],
-    [
-      "compressed-tensors",
-      { quantization_config: { quant_method: "compressed-tensors", config_groups: {} } },
-    ],
-    ["fp8", { text_config: { quantization_config: { quant_method: "fp8" } } }],
-    ["quant_algo", { quantization: { quant_algo: "NVFP4" } }],
-    ["load_in_8bit", { quantization_config: { load_in_8bit: true } }],
-    ["quantize_input", { quantization: { bits: 8, group_size: 32, mode: "mxfp8", quantize_input: true } }],
-    ['mode "mxfp6"', { quantization: { mode: "mxfp6", bits: 6, group_size: 32 } }],
-    ["quantize_input", { ...quantization({ embed_tokens: { quantize_input: true } }) }],
-  ])("of another format is refused by name: %s", (name, json) => {
-    const { message } = thrown("unsupported", () => plan(json));
-    expect(message).toContain(name);
-    expect(message).toContain("config.json: ");
-    expect(message).toContain("use a conversion to MLX");
-  });
-
-  it.each<[string, Json]>([
-    ["quantization: expected an object", { quantization: 4 }],
-    ["quantization: expected an object", { quantization: [] }],
-    ["quantization: bits: expected 2, 3, 4, 5, 6, 8 in mode affine, found 7", quantization({ bits: 7 })],
-    ["bits: expected 2, 3, 4, 5, 6, 8 in mode affine, found 1", quantization({ bits: 1 })],
-    ['bits: expected 2, 3, 4, 5, 6, 8 in mode affine, found "4"', quantization({ bits: "4" })],
-    ["group_size: expected 32, 64, 128 in mode affine, found 16", quantization({ group_size: 16 })],
-    ["group_size: expected 16 in mode nvfp4, found 64", quantization({ mode: "nvfp4" })],
-    ["bits: expected 8 in mode mxfp8, found 4", quantization({ mode: "mxfp8", group_size: 32 })],
-    ["mode: expected a text, found 3", quantization({ mode: 3 })],
-    [
-      "quantization.model.embed_tokens: expected what config.json: quantization.embed_tokens says of the same module",
-      quantization({ embed_tokens: { bits: 4 }, "model.embed_tokens": false }),
-    ],
-    ["quantization.embed_tokens: bits: expected", quantization({ embed_tokens: { bits: 9 } })],
-  ])("is refused: %s", (words, json) => {
-    expect(thrown("checkpoint", () => plan(json)).message).toContain(words);
-  });
-
-  it("says nothing of weights that are not packed", () => {
-    expect(plan(quantization({ bits: 7, mode: "x" }), () => undefined).quantization).toEqual({});
-  });
 });
 
 describe("an assistant's weights", () => {
