@@ -1,5 +1,6 @@
 import type { Dispatcher } from "undici";
 import { MlxGemmaError } from "../../errors.js";
+import { received } from "./body.js";
 import type { HubEnvironment } from "./environment.js";
 import { errorCode, hubError } from "./errors.js";
 import {
@@ -155,8 +156,7 @@ export class HubClient {
     } catch (error) {
       throw new RequestFailure(url, error);
     }
-    // An error that comes before the body is read must wait for its reader, who gets it.
-    data.body.on("error", () => {});
+    const body = received(data.body);
     const header = (name: string) => {
       const value = data.headers[name];
       return Array.isArray(value) ? value[0] : value;
@@ -167,7 +167,7 @@ export class HubClient {
       header,
       endpointHeader: (name) =>
         (url.origin === endpoint.origin ? header(name) : undefined) ?? own?.header(name),
-      body: data.body,
+      body,
       giveUp() {
         data.body.destroy();
       },
