@@ -32,7 +32,7 @@ const MEANINGS: readonly (readonly [number, string])[] = [
   [EXIT_CODES.addon, "the native addon is missing, stale or cannot be loaded"],
   [EXIT_CODES.native, "MLX reported an error"],
   [EXIT_CODES.hub, "a repository of the hub can't be had: no network, no access, not there"],
-  [EXIT_CODES.disk, "no room or no permission to write what is downloaded"],
+  [EXIT_CODES.disk, "no room or no permission to write what is downloaded or made"],
   [EXIT_CODES.aborted, `interrupted with Ctrl-C (${EXIT_TERMINATED}: terminated)`],
 ];
 

@@ -5,6 +5,7 @@ import { EXIT_CODES, EXIT_HELP, EXIT_OTHER } from "./exit-codes.js";
 import { generateCommand } from "./generate.js";
 import { modelsCommand } from "./models.js";
 import { pullCommand } from "./pull.js";
+import { quantizeCommand } from "./quantize.js";
 
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   // A reader that has seen enough (`| head`) closes the pipe: that is no error.
@@ -29,7 +30,7 @@ function program(): Command {
     .exitOverride()
     .configureOutput({ outputError: (text, write) => write(asLine(text)) })
     .addHelpText("after", EXIT_HELP);
-  for (const command of [generateCommand(), pullCommand(), modelsCommand()]) {
+  for (const command of [generateCommand(), pullCommand(), modelsCommand(), quantizeCommand()]) {
     for (const each of [command, ...command.commands]) each.copyInheritedSettings(main);
     main.addCommand(command.addHelpText("after", EXIT_HELP));
   }
@@ -52,7 +53,7 @@ function asLine(text: string): string {
 
 /** The command that was given, if it is one. */
 function commandIn(argv: readonly string[]): string | undefined {
-  return ["generate", "pull", "models"].find((name) => name === argv[2]);
+  return ["generate", "pull", "models", "quantize"].find((name) => name === argv[2]);
 }
 
 /** One line for a user's mistake, a stack only for a defect of ours; returns the exit code. */

@@ -1,0 +1,234 @@
+import { randomBytes } from "node:crypto";
+import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, realpathSync, statSync } from "node:fs";
+import { mkdir, open, rename, rm, rmdir, unlink, writeFile } from "node:fs/promises";
+import { hostname } from "node:os";
+import { basename, dirname, join, resolve } from "node:path";
+import { isObject } from "../checkpoint/json.js";
+import { MlxGemmaError } from "../errors.js";
+
+/** In a finished folder: what wrote it, from what, and which files are its own. */
+export const MANIFEST = "mlx-gemma.json";
+/** In an unfinished one: who writes it, and which files it may hold. */
+const MARKER = ".mlx-gemma-writing.json";
+
+/** A folder that has its name only when it is whole. */
+export interface OutputFolder {
+  /** Where to write until then. */
+  readonly temporary: string;
+  /** The final place. */
+  readonly folder: string;
+  /** Leftovers of earlier runs that were removed, and what could not be. */
+  readonly notes: readonly string[];
+  /** Gives it its name. */
+  finish(): Promise<void>;
+  /** Removes what was written; harmless after {@link finish}. */
+  discard(): Promise<void>;
+}
+
+/** Checks that a name is free, or may be replaced. @throws MlxGemmaError `usage`, `disk` when it can't be looked at */
+export function checkOutput(output: string, force: boolean): string {
+  const folder = existsSync(output) ? realpathSync(output) : resolve(output);
+  let entries: string[];
+  try {
+    const stats = lstatSync(folder, { throwIfNoEntry: false });
+    if (!stats) return folder;
+    if (!stats.isDirectory()) throw usage(folder, "a file", "give the name of a new folder");
+    entries = readdirSync(folder);
+  } catch (error) {
+    throw asDiskError(folder, error);
+  }
+  if (entries.length === 0) return folder;
+  const own = filesOf(join(folder, MANIFEST));
+  if (!own) {
+    throw usage(
+      folder,
+      `a folder with ${count(entries.length)}`,
+      "give a new name; what mlx-gemma did not write is never replaced",
+    );
+  }
+  const strange = entries.find((name) => name !== MANIFEST && !own.includes(name));
+  if (strange !== undefined) {
+    throw usage(
+      folder,
+      `${JSON.stringify(strange)} beside an earlier output`,
+      "move it away, or give a new name",
+    );
+  }
+  if (!force)
+    throw usage(folder, "the output of an earlier run", "give --force to replace it, or a new name");
+  return folder;
+}
+
+/**
+ * Makes the folder to write into, beside the final one, so that the last step is a rename. Leftovers of earlier runs
+ * for the same name are removed when the process that made them is gone.
+ *
+ * @param files the names that will be written
+ * @throws MlxGemmaError `usage` as {@link checkOutput}, `disk` when nothing can be written there
+ */
+export async function openOutput(
+  output: string,
+  options: { readonly force: boolean; readonly files: readonly string[] },
+): Promise<OutputFolder> {
+  const folder = checkOutput(output, options.force);
+  const parent = dirname(folder);
+  return await onDisk(folder, async () => {
+    mkdirSync(parent, { recursive: true });
+    const notes = await removeLeftovers(parent, basename(folder));
+    checkOutput(folder, options.force); // An earlier output may have come back.
+    const temporary = join(
+      parent,
+      `${leftoverPrefix(basename(folder))}${process.pid}-${randomBytes(4).toString("hex")}`,
+    );
+    await mkdir(temporary);
+    const files = [...options.files, MANIFEST];
+    await writeFile(join(temporary, MARKER), JSON.stringify({ pid: process.pid, host: hostname(), files }));
+    return {
+      temporary,
+      folder,
+      notes,
+      finish: () => onDisk(folder, () => finish(temporary, folder)),
+      discard: () => removeOwn(temporary, files).then(() => {}),
+    };
+  });
+}
+
+/** Runs what writes; the system's errors become `disk` ones. */
+export async function onDisk<T>(where: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw asDiskError(where, error);
+  }
+}
+
+function asDiskError(where: string, error: unknown): unknown {
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  if (code === "ENOSPC" || code === "EDQUOT" || code === "EFBIG") {
+    return new MlxGemmaError(
+      "disk",
+      `${where}: expected room to write, found the disk full (${code}); free some, or give another disk`,
+      { cause: error },
+    );
+  }
+  if (["EACCES", "EPERM", "EROFS", "ENOTDIR", "EEXIST", "EIO", "ENAMETOOLONG", "ELOOP"].includes(code)) {
+    return new MlxGemmaError(
+      "disk",
+      `${where}: expected a place to write, found ${code}; give a folder of yours`,
+      { cause: error },
+    );
+  }
+  return error;
+}
+
+async function finish(temporary: string, folder: string): Promise<void> {
+  await unlink(join(temporary, MARKER));
+  await syncFolder(temporary);
+  const old = filesOf(join(folder, MANIFEST));
+  if (old) {
+    // Between the two renames there is no folder of that name; a run that finds it so puts the old one back.
+    const aside = `${temporary}-replaced`;
+    await rename(folder, aside);
+    await rename(temporary, folder);
+    await removeOwn(aside, [...old, MANIFEST]);
+  } else await rename(temporary, folder); // Over an empty folder, too.
+  await syncFolder(dirname(folder));
+}
+
+async function syncFolder(path: string): Promise<void> {
+  if (process.platform === "win32") return;
+  const handle = await open(path, "r");
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+function leftoverPrefix(base: string): string {
+  return `.${base}.mlx-gemma-`;
+}
+
+async function removeLeftovers(parent: string, base: string): Promise<string[]> {
+  const prefix = leftoverPrefix(base);
+  const notes: string[] = [];
+  for (const name of readdirSync(parent)) {
+    if (!name.startsWith(prefix) || !/^\d+-[0-9a-f]{8}(-replaced)?$/.test(name.slice(prefix.length)))
+      continue;
+    const path = join(parent, name);
+    if (name.endsWith("-replaced") && !existsSync(join(parent, base))) {
+      await rename(path, join(parent, base)); // Killed between the two renames of finish().
+      notes.push(`${base} has its earlier output back, which a killed run had moved to ${path}`);
+      continue;
+    }
+    const marker = readObject(join(path, MARKER));
+    const files = filesOf(join(path, MARKER)) ?? filesOf(join(path, MANIFEST)) ?? [];
+    if (runs(Number(marker?.pid ?? name.slice(prefix.length).split("-")[0]), marker?.host)) {
+      notes.push(`another run is writing ${base} (${path}); the one that ends last will find the name taken`);
+    } else if (await removeOwn(path, [...files, MANIFEST]))
+      notes.push(`removed what a killed run left: ${path}`);
+    else
+      notes.push(
+        `a killed run left ${path}, with files that mlx-gemma did not write; look at it and remove it`,
+      );
+  }
+  return notes;
+}
+
+/** Whether a process still runs; one of another machine is taken to. */
+function runs(pid: number, host: unknown): boolean {
+  if (typeof host === "string" && host !== hostname()) return true;
+  if (!Number.isSafeInteger(pid) || pid <= 0) return false;
+  if (pid === process.pid) return true;
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return error instanceof Error && "code" in error && error.code === "EPERM";
+  }
+}
+
+/** Removes the named files, then the folder; false when something else is in it. */
+async function removeOwn(folder: string, files: readonly string[]): Promise<boolean> {
+  for (const name of [...files, MARKER]) {
+    if (isPlain(name)) await rm(join(folder, name), { force: true });
+  }
+  try {
+    await rmdir(folder);
+    return true;
+  } catch (error) {
+    return error instanceof Error && "code" in error && error.code === "ENOENT";
+  }
+}
+
+/** The `files` of a manifest or marker; undefined when there is none, or a broken one. */
+function filesOf(path: string): string[] | undefined {
+  const files = readObject(path)?.files;
+  if (!Array.isArray(files)) return undefined;
+  return files.filter((name): name is string => typeof name === "string" && isPlain(name));
+}
+
+function isPlain(name: string): boolean {
+  return name !== "" && name !== "." && name !== ".." && !/[/\\\0]/.test(name);
+}
+
+function readObject(path: string): Readonly<Record<string, unknown>> | undefined {
+  try {
+    if (!statSync(path).isFile()) return undefined;
+    const value: unknown = JSON.parse(readFileSync(path, "utf8"));
+    return isObject(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function count(entries: number): string {
+  return entries === 1 ? "1 file in it" : `${entries} files in it`;
+}
+
+function usage(folder: string, found: string, advice: string): MlxGemmaError {
+  return new MlxGemmaError(
+    "usage",
+    `${folder}: expected a new or empty folder for the output, found ${found}; ${advice}`,
+  );
+}
