@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { openTarget } from "../../src/checkpoint/index.js";
 import { addon } from "../../src/mlx/addon.js";
@@ -8,6 +8,11 @@ import { Gemma4Target, type LoadTargetOptions } from "../../src/target/gemma4-ta
 import type { StepOutput, TargetSession } from "../../src/target/target.js";
 
 const GOLDEN = new URL("../golden/", import.meta.url);
+
+/** The pairs of test/golden, each a family of models or a packaging. */
+export const PAIRS: readonly string[] = readdirSync(GOLDEN).filter((name) =>
+  existsSync(new URL(`${name}/golden.json`, GOLDEN)),
+);
 
 /** What golden.json says, as far as the target's tests need it. */
 export interface Golden {
@@ -67,8 +72,11 @@ export async function valuesOf(array: MlxArray): Promise<Float32Array> {
   return values;
 }
 
+/** What a step needs of a session. */
+export type Steps = Pick<TargetSession, "step" | "pending">;
+
 /** One step on `ids`, evaluated: logits and hidden of every row. */
-export async function stepOn(session: TargetSession, ids: readonly number[]): Promise<StepValues> {
+export async function stepOn(session: Steps, ids: readonly number[]): Promise<StepValues> {
   const output = session.step(fromInt32(Int32Array.from(ids), [1, ids.length]));
   await evaluate([[output.logits, output.lastHidden, ...session.pending()]]);
   return stepValues(output);

@@ -1,0 +1,76 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { addon } from "../../src/mlx/addon.js";
+import type { NativeArray } from "../../src/mlx/native.js";
+
+/** A tensor as a safetensors file holds it. */
+export interface StoredTensor {
+  readonly dtype: "F32" | "BF16" | "I32" | "U32" | "U8";
+  readonly shape: readonly number[];
+  readonly bytes: Uint8Array;
+}
+
+const bytesOf = (values: Float32Array | Int32Array | Uint32Array | Uint8Array | Uint16Array): Uint8Array =>
+  new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+
+export const floatTensor = (values: Float32Array, shape: readonly number[]): StoredTensor => ({
+  dtype: "F32",
+  shape,
+  bytes: bytesOf(values),
+});
+
+export const integerTensor = (
+  values: Int32Array | Uint32Array | Uint8Array,
+  shape: readonly number[],
+): StoredTensor => ({
+  dtype: values instanceof Int32Array ? "I32" : values instanceof Uint32Array ? "U32" : "U8",
+  shape,
+  bytes: bytesOf(values),
+});
+
+/** The values of a float tensor. */
+export function floatsOf({ dtype, bytes }: StoredTensor): Float32Array {
+  if (dtype !== "F32") throw new Error(`expected F32, found ${dtype}`);
+  return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
+}
+
+/** The same tensor in bfloat16; its values must have no more than 8 significant bits. */
+export function asBfloat16(tensor: StoredTensor): StoredTensor {
+  if (tensor.dtype !== "F32") return tensor;
+  const words = new Uint32Array(tensor.bytes.buffer, tensor.bytes.byteOffset, tensor.bytes.byteLength / 4);
+  if (words.some((word) => (word & 0xffff) !== 0)) throw new Error("the values are no bfloat16");
+  return {
+    dtype: "BF16",
+    shape: tensor.shape,
+    bytes: bytesOf(Uint16Array.from(words, (word) => word >>> 16)),
+  };
+}
+
+export function writeSafetensors(file: string, tensors: ReadonlyMap<string, StoredTensor>): void {
+  let end = 0;
+  const header: Record<string, unknown> = { __metadata__: { format: "mlx" } };
+  for (const [name, { dtype, shape, bytes }] of tensors) {
+    header[name] = { dtype, shape, data_offsets: [end, end + bytes.length] };
+    end += bytes.length;
+  }
+  const text = Buffer.from(JSON.stringify(header));
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(text.length));
+  writeFileSync(file, Buffer.concat([length, text, ...[...tensors.values()].map(({ bytes }) => bytes)]));
+}
+
+/** The tensors as arrays of MLX. */
+export function arraysOf(tensors: ReadonlyMap<string, StoredTensor>): Map<string, NativeArray> {
+  const folder = mkdtempSync(join(tmpdir(), "mlx-gemma-tensors-"));
+  try {
+    const file = join(folder, "model.safetensors");
+    writeSafetensors(file, tensors);
+    const names = [...tensors.keys()];
+    // The file stays open: reading is lazy.
+    const arrays = addon().loadSafetensors(file, names);
+    return new Map(arrays.map((array, index) => [names[index] ?? "", array]));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
