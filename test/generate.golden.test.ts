@@ -2,8 +2,8 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type LoadedPair, load } from "../src/load.js";
 import { firstDifference, record, run } from "./support/generation.js";
-import { PAIRS, readDrafts } from "./support/golden-drafts.js";
-import { goldenFolder } from "./target/helpers.js";
+import { readDrafts } from "./support/golden-drafts.js";
+import { goldenFolder, PAIRS } from "./target/helpers.js";
 
 const DRAFTS = [1, 2, 3, 4, 5, 6];
 const CHUNKS = [1, 7, 512];

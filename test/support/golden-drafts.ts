@@ -7,10 +7,6 @@ import type { LayerType } from "../../src/mlx/native.js";
 import type { KeysValues, SharedKv } from "../../src/target/target.js";
 import { type Golden, goldenFolder, goldenMatrix, goldenTensor } from "../target/helpers.js";
 
-/** The pairs of test/golden. */
-export const PAIRS = ["e-style", "dense-k-eq-v"] as const;
-export type PairName = (typeof PAIRS)[number];
-
 /** A round of six draft steps, as golden.json describes it. */
 export interface GoldenRound {
   readonly position: number;
@@ -27,11 +23,11 @@ export interface GoldenDrafts extends Golden {
   readonly report: { readonly acceptanceRateK3: number };
 }
 
-export function readDrafts(name: PairName): GoldenDrafts {
+export function readDrafts(name: string): GoldenDrafts {
   return JSON.parse(readFileSync(join(goldenFolder(name), "golden.json"), "utf8"));
 }
 
-export function loadAssistant(name: PairName): Promise<Gemma4Assistant> {
+export function loadAssistant(name: string): Promise<Gemma4Assistant> {
   return Gemma4Assistant.load(openAssistant(join(goldenFolder(name), "assistant")), { dtype: "float32" });
 }
 
@@ -48,7 +44,7 @@ export function visibleAt(position: number, slidingWindow: number): Visible {
 
 /** The reference's shared K/V of the whole text, cut for a round. */
 export async function goldenKv(
-  name: PairName,
+  name: string,
 ): Promise<(visible: Visible) => { readonly [T in LayerType]: KeysValues }> {
   const tensors = new Map<string, { values: Float32Array; shape: number[] }>();
   for (const type of ["full_attention", "sliding_attention"]) {
@@ -77,7 +73,7 @@ export async function goldenKv(
 }
 
 /** Row `position` of the reference's last_hidden, (1, 1, H). */
-export async function goldenHidden(name: PairName): Promise<(position: number) => MlxArray> {
+export async function goldenHidden(name: string): Promise<(position: number) => MlxArray> {
   const rows = await goldenMatrix(name, "sequence.last_hidden");
   return (position) => fromFloat32(rows.rows(position, position + 1).slice(), [1, 1, rows.width]);
 }

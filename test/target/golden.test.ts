@@ -11,6 +11,7 @@ import {
   goldenMatrix,
   goldenTensor,
   loadGolden,
+  PAIRS,
   randoms,
   readGolden,
   type StepValues,
@@ -28,7 +29,7 @@ const LAYER_TYPES: readonly LayerType[] = ["full_attention", "sliding_attention"
 // Where the kernels' law holds, a row has the same bits however it was computed.
 const exact = addon().kernels() !== "mlx";
 
-describe.each(["e-style", "dense-k-eq-v"])("the target against the reference: %s", (name) => {
+describe.each(PAIRS)("the target against the reference: %s", (name) => {
   let golden: Golden;
   let ids: number[];
   let target: Gemma4Target;
