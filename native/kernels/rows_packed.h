@@ -183,7 +183,8 @@ inline void unpack_block(const PackedRows& w, Unpack unpack, int depth, int o, i
 template <class V, class T>
 void scale_rounded(float* values, const float* scales, const float* biases, bool affine, int group, int n) {
   const T* type = nullptr;
-  for (int k = 0; k < n; k += V::lanes) {
+  const int padded = (n + V::pair - 1) / V::pair * V::pair;
+  for (int k = 0; k < padded; k += V::lanes) {
     // Vectors 2 j and 2 j + 1 are the even and the odd elements of pair j.
     const int pair = k / V::pair * V::pair, first = pair / group;
     const bool halves = group < V::pair;
@@ -236,8 +237,122 @@ void dequantize(const PackedRows& w, int depth, std::ptrdiff_t o, void* out) {
   }
 }
 
+/**
+ * C weight rows from o times R rows of x, without a tile: for few rows, and codes that take few steps to
+ * unpack. Each sum is the chain of lanes that dot_tile makes of the tile.
+ */
+template <class V, int B, QuantizationMode M, int R, int C>
+inline void packed_dots(const PackedJob& job, int o, float* totals) {
+  constexpr int kBytes = V::pair * B / 8;
+  const int group = job.weight.group_size;
+  for (int i = 0; i < R * C; ++i) totals[i] = 0.0f;
+  for (int k = 0; k < job.depth; k += kPackedDepth) {
+    const int n = job.depth - k < kPackedDepth ? job.depth - k : kPackedDepth;
+    alignas(64) float scale_floats[C][kGroupFloats<V>], bias_floats[C][kGroupFloats<V>];
+    const float *scales[C], *biases[C];
+    const std::uint8_t* codes[C];
+    for (int c = 0; c < C; ++c) {
+      groups_of<V>(job.weight, o + c, k, n, scale_floats[c], bias_floats[c], scales[c], biases[c]);
+      std::ptrdiff_t left;
+      codes[c] = codes_at(job.weight, job.depth, o + c, k, left);
+    }
+    typename V::Float sums[R][C];
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 16
+      for (int c = 0; c < C; ++c) sums[r][c] = V::zero();
+    const float* x = job.x + k;
+    for (int g = 0; g * group < n; ++g) {
+      typename V::Float scale[C], bias[C];
+#pragma GCC unroll 16
+      for (int c = 0; c < C; ++c) {
+        scale[c] = V::splat(scales[c][g]);
+        bias[c] = V::splat(biases[c][g]);
+      }
+      const float* end = x + group;
+      for (std::ptrdiff_t at = g * group / V::pair * kBytes; x < end; x += V::pair, at += kBytes) {
+#pragma GCC unroll 16
+        for (int c = 0; c < C; ++c) {
+          typename V::Int even, odd;
+          V::template codes<B>(codes[c] + at, even, odd);
+          const typename V::Float first = weights_of<V, B, M>(even, scale[c], bias[c]);
+          const typename V::Float second = weights_of<V, B, M>(odd, scale[c], bias[c]);
+#pragma GCC unroll 16
+          for (int r = 0; r < R; ++r) {
+            sums[r][c] = V::fma(first, V::load(x + r * job.padded), sums[r][c]);
+            sums[r][c] = V::fma(second, V::load(x + r * job.padded + V::lanes), sums[r][c]);
+          }
+        }
+      }
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 16
+      for (int c = 0; c < C; ++c) totals[r * C + c] += V::sum(sums[r][c]);
+  }
+}
+
+/** Weight rows [o, o + count), count <= kPackedGroup, times the job's rows: totals (rows, count). */
+using PackedDots = void (*)(const PackedJob&, int o, int count, float* totals);
+constexpr int kPackedGroup = 12;
+
+template <class V, int B, QuantizationMode M, int R>
+void packed_group(const PackedJob& job, int o, int count, float* totals) {
+  // What the registers hold: sums, scales, biases, and a pair of weights.
+  constexpr int C = V::lanes == 16 || R == 1 ? 4 : R == 2 ? 3 : 2;
+  float sums[R * C];
+  const auto put = [&](int c, int width) {
+    for (int r = 0; r < R; ++r)
+      for (int i = 0; i < width; ++i) totals[r * count + c + i] = sums[r * width + i];
+  };
+  int c = 0;
+  for (; c + C <= count; c += C) {
+    packed_dots<V, B, M, R, C>(job, o + c, sums);
+    put(c, C);
+  }
+  for (; c < count; ++c) {
+    packed_dots<V, B, M, R, 1>(job, o + c, sums);
+    put(c, 1);
+  }
+}
+
+/** The fused form of these weights for `rows` rows, or null where there is none. */
+template <class V>
+inline PackedDots packed_dots_of(const PackedRows& w, int rows) {
+  const auto by_rows = [&]<int B, QuantizationMode M>() -> PackedDots {
+    switch (rows) {
+      case 1:
+        return packed_group<V, B, M, 1>;
+      case 2:
+        return packed_group<V, B, M, 2>;
+      case 3:
+        return packed_group<V, B, M, 3>;
+      case 4:
+        return packed_group<V, B, M, 4>;
+      default:
+        return nullptr;
+    }
+  };
+  if (w.mode == QuantizationMode::mxfp4) return by_rows.template operator()<4, QuantizationMode::mxfp4>();
+  if (w.mode == QuantizationMode::affine && w.bits == 4)
+    return by_rows.template operator()<4, QuantizationMode::affine>();
+  if (w.mode == QuantizationMode::affine && w.bits == 8)
+    return by_rows.template operator()<8, QuantizationMode::affine>();
+  return nullptr;
+}
+
 template <class V, class T>
 void linear_packed(const PackedJob& job, int begin, int end) {
+  if (const PackedDots dots = packed_dots_of<V>(job.weight, job.rows)) {
+    for (int o = begin; o < end; o += kPackedGroup) {
+      const int count = end - o < kPackedGroup ? end - o : kPackedGroup;
+      float totals[4 * kPackedGroup];
+      dots(job, o, count, totals);
+      for (int r = 0; r < job.rows; ++r)
+        store_sums<V>(static_cast<T*>(job.out) + r * job.out_stride + o, totals + r * count, count);
+    }
+    return;
+  }
   const Unpack unpack = unpack_of<V>(job.weight);
   const int most = packed_columns(job.rows);
   float* tile = job.scratch;                   // (most, kPackedDepth)

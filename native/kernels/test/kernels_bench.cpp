@@ -51,6 +51,55 @@ void bench_linear(int outputs, int inputs, mx::Dtype dtype, const char* label, b
   }
 }
 
+struct Packed {
+  const char* mode;
+  int bits, group_size;
+};
+
+k::QuantizedWeight quantized(const mx::array& weight, const Packed& p) {
+  const auto parts = mx::quantize(weight, p.group_size, p.bits, p.mode);
+  mx::eval(parts);
+  std::optional<mx::array> biases;
+  if (parts.size() > 2) biases = parts[2];
+  return {parts[0], parts[1], biases, p.group_size, p.bits, *k::quantization_mode(p.mode)};
+}
+
+void bench_quantized(int outputs, int inputs, const Packed& p, bool beside) {
+  const k::QuantizedWeight weight = quantized(random({outputs, inputs}, mx::bfloat16), p);
+  for (int rows : {1, 4, 8, 512}) {
+    const mx::array x = random({1, rows, inputs}, mx::bfloat16);
+    const double ours = best_ms([&] { return k::quantized_linear(x, weight); });
+    const double theirs =
+        beside ? best_ms([&] { return k::operations::quantized_linear(x, weight); }, 1, 200) : 0;
+    const double flops = 2.0 * rows * outputs * inputs, bytes = double(weight.nbytes());
+    std::printf(
+        "%-6s %d bit group %3d %6d x %-6d rows %4d: %9.4f ms (%6.1f GB/s, %6.1f GFLOPS)  MLX %9.4f ms\n",
+        p.mode, p.bits, p.group_size, outputs, inputs, rows, ours, bytes / ours / 1e6, flops / ours / 1e6,
+        theirs);
+  }
+}
+
+/** The gate projections of a layer with experts: `chosen` of `experts` for each token, at random. */
+void bench_experts(int experts, int chosen, int outputs, int inputs, const std::optional<Packed>& p) {
+  const mx::array weight = random({experts, outputs, inputs}, mx::bfloat16);
+  std::optional<k::QuantizedWeight> packed;
+  if (p) packed = quantized(weight, *p);
+  for (int tokens : {1, 4, 8, 512}) {
+    const mx::array x = random({tokens, 1, inputs}, mx::bfloat16);
+    mx::array indices = mx::random::randint(0, experts, {tokens, chosen}, mx::int32);
+    mx::eval(indices);
+    const double ours = best_ms([&] {
+      return packed ? k::experts_linear(x, *packed, indices) : k::experts_linear(x, weight, indices);
+    });
+    // Of plain weights MLX would have to convert the whole stack to float32 first.
+    const double theirs =
+        packed ? best_ms([&] { return k::operations::experts_linear(x, *packed, indices); }, 1, 200) : 0;
+    std::printf("experts %-12s %d of %d, %5d x %-5d tokens %4d: %9.4f ms  MLX %9.4f ms\n",
+                p ? (std::string(p->mode) + " " + std::to_string(p->bits)).c_str() : "bf16", chosen, experts,
+                outputs, inputs, tokens, ours, theirs);
+  }
+}
+
 void bench_attention(int heads, int kv_heads, int width, int keys, int window, bool beside) {
   const mx::array all_keys = random({1, kv_heads, keys, width}, mx::bfloat16);
   const mx::array all_values = random({1, kv_heads, keys, width}, mx::bfloat16);
@@ -141,6 +190,19 @@ int main(int argc, char** argv) {
     bench_linear(4096, 4096, mx::float32, "f32", true);
     bench_linear(3072, 768, mx::bfloat16, "bf16", true);
     bench_linear(32768, 768, mx::bfloat16, "bf16", false);
+  }
+  if (what == "all" || what == "quantized") {
+    bench_quantized(4096, 4096, {"affine", 4, 64}, true);
+    bench_quantized(4096, 4096, {"affine", 8, 64}, true);
+    bench_quantized(3072, 768, {"affine", 4, 64}, true);
+    for (const Packed& p : {Packed{"affine", 3, 64}, Packed{"affine", 6, 64}, Packed{"mxfp4", 4, 32},
+                            Packed{"mxfp8", 8, 32}, Packed{"nvfp4", 4, 16}}) {
+      bench_quantized(4096, 4096, p, false);
+    }
+  }
+  if (what == "all" || what == "experts") {
+    bench_experts(32, 8, 704, 2816, std::nullopt);
+    bench_experts(32, 8, 704, 2816, Packed{"affine", 4, 64});
   }
   if (what == "all" || what == "attention") {
     bench_attention(8, 1, 256, 1024, 512, true);
