@@ -59,7 +59,8 @@ describe("the centroid head", () => {
     const before = liveArrays();
     const made = await head(2);
     made[Symbol.dispose]();
-    expect(liveArrays()).toBe(before);
+    // Fewer where garbage of earlier tests was collected in between.
+    expect(liveArrays()).toBeLessThanOrEqual(before);
   });
 
   it.each([
