@@ -116,7 +116,8 @@ describe.each(PAIRS)("the assistant of %s", (name) => {
     const another = await loadAssistant(name);
     expect(addon().counters().liveArrays).toBeGreaterThan(before + 40);
     another[Symbol.dispose]();
-    expect(addon().counters().liveArrays).toBe(before);
+    // Fewer where garbage of earlier tests was collected in between.
+    expect(addon().counters().liveArrays).toBeLessThanOrEqual(before);
     expect(() => another.propose(greedy(1))).toThrow(expect.objectContaining({ code: "disposed" }));
   });
 });
