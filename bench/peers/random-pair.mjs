@@ -38,6 +38,7 @@ const SHAPES = {
       text_config: {
         ...E2B.assistant.text_config,
         ...small,
+        vocab_size_per_layer_input: 0, // transformers demands it of an assistant
         hidden_size: 256,
         intermediate_size: 640,
         num_attention_heads: 8,
@@ -52,7 +53,10 @@ const SHAPES = {
       layer_types: Array(7).fill(period(4)).flat(),
       num_kv_shared_layers: 20,
     },
-    assistant: E2B.assistant,
+    assistant: {
+      ...E2B.assistant,
+      text_config: { ...E2B.assistant.text_config, vocab_size_per_layer_input: 0 },
+    },
   },
 };
 
