@@ -14,7 +14,7 @@ const GROUP_SIZE = 64;
  * @throws Error with the reason why it can't be compared
  */
 export async function checkpointFor(implementation, name, weights, context) {
-  const folders = modelFolders(name, context.work, context.tell);
+  const folders = await modelFolders(name, context.work, context.tell);
   const own = name === "embedded" ? join(context.work, "models", "embedded") : join(folders.target, "..");
   mkdirSync(own, { recursive: true });
   const bytes = (folder) => weightsOf(folder).all * (weights === "f32" ? 2 : 1);

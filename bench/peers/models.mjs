@@ -13,7 +13,6 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { makeRandomPair, randomPairBytes } from "./random-pair.mjs";
 
 const EMBEDDED = fileURLToPath(new URL("../../models/tiny-gemma4/", import.meta.url));
 const CHATS = new URL("../../training/eval/prompts-chat.json", import.meta.url);
@@ -45,10 +44,11 @@ export const MODELS = {
 };
 
 /** Folders `{ target, assistant }` of a model, made in `work` where they are not there yet. */
-export function modelFolders(name, work, tell) {
+export async function modelFolders(name, work, tell) {
   if (name === "embedded") return pairIn(EMBEDDED);
   const folder = join(work, "models", name);
   if (!existsSync(folder)) {
+    const { makeRandomPair, randomPairBytes } = await import("./random-pair.mjs");
     const need = randomPairBytes(name);
     checkRoom(work, need, `the random pair ${name}`);
     tell(`making the random pair ${name} (${(need / 1e9).toFixed(1)} GB)`);

@@ -43,21 +43,27 @@ export async function runVariant(name, weights, context) {
     notes.push(`${implementation}: ${what}`);
     context.tell(`${name} ${weights}, ${implementation}: ${what}`);
   };
+  let folders;
+  try {
+    folders = await modelFolders(name, context.work, context.tell);
+  } catch (error) {
+    for (const implementation of context.only) note(implementation, `not measured: ${error.message}`);
+    return { rows, notes, ids: {} };
+  }
   const runners = [];
   for (const implementation of context.only) {
     try {
-      const checkpoint = await checkpointFor(implementation, name, weights, context);
+      if (implementation !== OURS && !context.python)
+        throw new Error("there is no Python environment for it");
       if (implementation === "llama.cpp" && !context.llama) throw new Error("it could not be built");
+      const checkpoint = await checkpointFor(implementation, name, weights, context);
       runners.push(new Runner(implementation, checkpoint, context));
     } catch (error) {
       note(implementation, `not measured: ${error.message}`);
     }
   }
-  const inputs = { model: MODELS[name], folders: modelFolders(name, context.work, context.tell) };
-  const reads = whatIsRead(
-    runners.find((runner) => runner.name === OURS)?.checkpoint ?? inputs.folders,
-    weights,
-  );
+  const inputs = { model: MODELS[name], folders };
+  const reads = whatIsRead(runners.find((runner) => runner.name === OURS)?.checkpoint ?? folders, weights);
   const need = (runner) => runner.checkpoint.bytes + BASE_BYTES;
   const room = availableMemory() * 0.9;
   const fitting = runners.filter((runner) => {
