@@ -79,9 +79,10 @@ export function remarksOf({ rows, notes, ids, llamaBench }) {
   if (machines.length > 0) {
     const bandwidth = median(machines.map((row) => row.bandwidth));
     const { perStep } = machines[0];
-    remarks.push(
-      `read bandwidth ${(bandwidth / 1e9).toFixed(1)} GB/s; a step reads ${(perStep / 1e6).toFixed(0)} MB: read limit ${(bandwidth / perStep).toFixed(0)} tok/s`,
-    );
+    const limit = perStep
+      ? `; a step reads ${(perStep / 1e6).toFixed(0)} MB: read limit ${(bandwidth / perStep).toFixed(0)} tok/s`
+      : "";
+    remarks.push(`read bandwidth ${(bandwidth / 1e9).toFixed(1)} GB/s${limit}`);
   }
   for (const [name, { plain, drafted }] of Object.entries(ids)) {
     if (plain) remarks.push(`ids, ${name} against ours: ${inWords(plain)}`);

@@ -120,8 +120,10 @@ export async function runVariant(name, weights, context) {
 }
 
 /** A function that measures reading the files of a pair once; beside it the bytes that a step reads. */
-function whatIsRead({ target, assistant }, weights) {
-  const perStep = weightsOf(target).perStep * (weights === "f32" ? 2 : 1); // cast at load
+function whatIsRead({ target, assistant }, weights, packed) {
+  const { perStep: stored } = weightsOf(target);
+  // f32 is cast at load; packed weights are known by our checkpoint alone.
+  const perStep = weights === "4bit" && !packed ? undefined : stored * (weights === "f32" ? 2 : 1);
   return () => ({ perStep, readMs: readTime(target) + readTime(assistant) });
 }
 

@@ -1,7 +1,7 @@
 // Sets the peers up outside the repository: a virtual environment and llama.cpp's build, both made once.
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
-import { createReadStream, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { createReadStream, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -20,6 +20,7 @@ const LLAMA = {
 const LLAMA_OPTIONS = {
   CMAKE_BUILD_TYPE: "Release",
   GGML_NATIVE: "ON",
+  GGML_CCACHE: "OFF",
   BUILD_SHARED_LIBS: "OFF",
   LLAMA_BUILD_COMMON: "ON",
   LLAMA_BUILD_TOOLS: "ON",
@@ -31,6 +32,7 @@ const LLAMA_OPTIONS = {
   LLAMA_OPENSSL: "OFF",
 };
 const LLAMA_TARGETS = ["llama-peer", "llama-bench", "llama-quantize"];
+const DRIVER = ["llama/CMakeLists.txt", "llama/llama_peer.cpp"].map(here);
 
 /** @returns the Python that has transformers, mlx-vlm and what llama.cpp's converter needs */
 export async function setUpPython({ work, python, tell }) {
@@ -52,12 +54,18 @@ export async function setUpLlama({ work, python, threads, tell }) {
   const source = join(work, "llama.cpp");
   if (!existsSync(join(source, "CMakeLists.txt"))) await unpackLlama({ work, python, source, tell });
   const build = join(work, "llama-build");
-  if (!existsSync(join(build, "bin", "llama-quantize"))) tell("building llama.cpp: 10 minutes on 2 cores");
+  const built = { source, program: (name) => join(build, "bin", name) };
+  const stamp = join(build, "ready.json");
+  const made = JSON.stringify([LLAMA, LLAMA_OPTIONS, LLAMA_TARGETS, await Promise.all(DRIVER.map(sha256))]);
+  if (existsSync(stamp) && readFileSync(stamp, "utf8") === made) return built;
+  tell("building llama.cpp: 10 minutes on 2 cores");
+  rmSync(stamp, { force: true });
   const options = Object.entries({ LLAMA_CPP_DIR: source, ...LLAMA_OPTIONS });
   const defines = options.map(([key, value]) => `-D${key}=${value}`);
   await command("cmake", ["-S", here("llama"), "-B", build, "-G", "Ninja", ...defines]);
   await command("ninja", ["-C", build, "-j", String(threads), ...LLAMA_TARGETS]);
-  return { source, program: (name) => join(build, "bin", name) };
+  writeFileSync(stamp, made);
+  return built;
 }
 
 async function unpackLlama({ work, python, source, tell }) {
@@ -108,6 +116,3 @@ export async function command(program, args, options = {}) {
     throw new Error(`${program} ${args.slice(0, 3).join(" ")} … failed: ${said || error.message}`);
   }
 }
-
-/** What is in a folder, or nothing. */
-export const listing = (folder) => (existsSync(folder) ? readdirSync(folder) : []);
