@@ -46,6 +46,17 @@ describe("a layer with experts", () => {
     expect(distance(found, oneTokenLogits(tensors, 42))).toBeLessThan(1e-5);
   });
 
+  // A norm follows, which hides a common factor of the shares unless the sum is as small as its eps.
+  it("makes the shares of a token's experts add up to one", async () => {
+    const tensors = changed(one, "layers.0.experts.down_proj", (values) =>
+      values.map((value) => value / 512),
+    );
+    for (const id of [0, 7, 42, 95]) {
+      const found = await firstLogits(nativeTarget(one.config, tensors), id);
+      expect(distance(found, oneTokenLogits(tensors, id))).toBeLessThan(1e-5);
+    }
+  });
+
   it("takes experts of lower number first where all are equally probable", async () => {
     const tensors = changed(one, "layers.0.router.proj.weight", (values) => values.fill(0));
     const found = await firstLogits(nativeTarget(one.config, tensors), 7);
