@@ -14,7 +14,15 @@ const work = mkdtempSync(join(tmpdir(), "mlx-gemma-test-"));
 const report = join(work, "vitest.json");
 
 const steps = [
-  { name: "biome", args: [bin("@biomejs/biome", "bin/biome"), "ci", "."] },
+  {
+    name: "biome",
+    args: [
+      bin("@biomejs/biome", "bin/biome"),
+      "ci",
+      `--colors=${process.stdout.isTTY ? "force" : "off"}`,
+      ".",
+    ],
+  },
   { name: "clang-format", args: ["scripts/clang-format.mjs"] },
   { name: "types", args: [bin("typescript", "bin/tsc"), "--noEmit"] },
   { name: "C++ tests", args: ["scripts/native-tests.mjs"], count: countOfLastLine },

@@ -35,7 +35,10 @@ export class TinyWriter {
   matrix(module: string, shape: readonly number[], size: number): void {
     const name = `${module}.weight`;
     const how = this.packing(module);
-    if (!how) return this.floats(name, shape, size);
+    if (!how) {
+      this.floats(name, shape, size);
+      return;
+    }
     const packed = packedTensor(shape, how, this.#random);
     this.quantization[module] = how;
     this.stored.set(name, packed.weight);
