@@ -28,6 +28,8 @@ export async function loadWeights<T extends TensorSource>(
   dtypeOf: (name: string, source: T) => Dtype | undefined,
   signal?: AbortSignal,
 ): Promise<Map<string, MlxArray>> {
+  // What was freed before (parsing a tokenizer takes 400 MB) must not stand beside the weights.
+  addon().clearCache();
   const lazy = scope(() => [...byFile(tensors)].flatMap(([file, own]) => loadFile(file, own, dtypeOf)));
   const arrays = new Map(lazy);
   try {

@@ -288,6 +288,6 @@ export interface NativeModule {
   createTarget(config: NativeTargetConfig, weights: Readonly<Record<string, NativeArray>>): NativeTarget;
   /** MLX's memory: bytes in arrays, bytes cached for reuse, peak. */
   memory(): { readonly active: number; readonly cache: number; readonly peak: number };
-  /** Gives cached buffers back to the system. */
+  /** Gives MLX's cached buffers, and with glibc the free pages of the heap, back to the system. */
   clearCache(): void;
 }
