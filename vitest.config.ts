@@ -4,6 +4,7 @@ export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
     globalSetup: ["test/build-dist.ts"],
+    setupFiles: ["test/support/seed.ts"],
     // The addon evaluates one graph at a time; child processes keep tests apart from each other's counters.
     pool: "forks",
     maxWorkers: 2,

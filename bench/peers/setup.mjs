@@ -103,7 +103,9 @@ def of(name):
     try: return version(name)
     except PackageNotFoundError: return None
 print(json.dumps({name: of(name) for name in ("transformers", "torch", "mlx-vlm", "mlx")}))`;
-  const versions = python ? JSON.parse((await run(python, ["-c", code])).stdout) : {};
+  // A Python that can't run is told with every peer that needs it.
+  const answer = python ? await run(python, ["-c", code]).catch(() => undefined) : undefined;
+  const versions = answer ? JSON.parse(answer.stdout) : {};
   return { ...versions, "llama.cpp": `of ${LLAMA.package} ${LLAMA.version}` };
 }
 
