@@ -115,7 +115,7 @@ def peer_target(folder: Path, form: Format) -> dict[str, mx.array]:
         mixed = mixed_quant_predicate_builder(form.mixed, model)
 
         def predicate(path: str, module: nn.Module):
-            return own(path, module) if path.endswith("router.proj") else mixed(path, module)
+            return own(path, module) if path.endswith("router.proj") else mixed(path, _WithRows(module))
 
     model, _ = quantize_model(model, config, form.group_size, form.bits, mode=form.mode, quant_predicate=predicate)
     return dict(tree_flatten(model.parameters()))
@@ -134,6 +134,15 @@ def peer_assistant(folder: Path, form: Format) -> dict[str, mx.array]:
 
     nn.quantize(model, form.group_size, form.bits, mode=form.mode, class_predicate=predicate)
     return dict(tree_flatten(model.parameters()))
+
+
+class _WithRows:
+    """What mlx-vlm's recipes ask of a module: they look for the length of a row in `shape[1]`, which experts have last."""
+
+    def __init__(self, module: nn.Module) -> None:
+        if hasattr(module, "to_quantized"):
+            self.to_quantized = module.to_quantized
+            self.weight = module.weight[0] if module.weight.ndim == 3 else module.weight
 
 
 class _WithLayers:

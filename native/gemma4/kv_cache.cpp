@@ -27,11 +27,12 @@ std::atomic<int64_t>& cache_copies() {
 }
 
 int KvCache::capacity_for(int rows) const {
-  if (window_ > 0) return std::max(rows, window_ + max_block_ + std::max(window_, kStep));
   // A quarter more than is there, so that the copies of a long text add up to a few times its length.
   const int current = keys_ ? keys_->shape(2) : 0;
   const int wanted = std::max(rows, current + current / 4);
-  return (wanted + kStep - 1) / kStep * kStep;
+  const int grown = (wanted + kStep - 1) / kStep * kStep;
+  if (window_ == 0) return grown;
+  return std::min(grown, std::max(rows, window_ + max_block_ + std::max(window_, kStep)));
 }
 
 array KvCache::moved(const std::optional<array>& old, int begin, int capacity) const {

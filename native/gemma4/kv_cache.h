@@ -27,10 +27,10 @@ std::atomic<int64_t>& cache_copies();
 /**
  * Rows in order of position, always contiguous, in a buffer with room at its end.
  *
- * A full layer's buffer holds every position and grows by steps. A sliding layer's holds at least the last
- * `window - 1` positions before the one to come; when its end is reached, these move to the front of a fresh
- * buffer. So what was exported before keeps its memory, and a rejected block overwrites nothing that is still
- * seen, however long the block.
+ * Buffers grow by steps. A full layer's holds every position; a sliding layer's at least the last
+ * `window - 1` positions before the one to come, which move to the front of a fresh buffer when its end is
+ * reached, and it grows to about twice the window. So what was exported before keeps its memory, and a
+ * rejected block overwrites nothing that is still seen, however long the block.
  *
  * Writing is in place on a CPU: rows past the kept ones are written again after `keep`. A graph that reads
  * them (the step that was cut) must be evaluated before the next one that writes; what `exported` and

@@ -75,7 +75,7 @@ function outerSizes({ kind, config }: Source, text: Json): Record<string, unknow
  * Keys of the text model that the config leaves to defaults, or says in `per_layer_config` alone. mlx-lm and mlx-vlm
  * have other defaults than the reference, and do not read `per_layer_config`.
  */
-function spelledOut({ kind, text, shapes, folder, layers }: Source): Record<string, unknown> {
+function spelledOut({ kind, text, shapes, sizes, folder, layers }: Source): Record<string, unknown> {
   const resolved = parse(textConfig, text, { file: join(folder, "config.json"), path: "" });
   const full = shapes.find(({ type }) => type === "full_attention");
   const assistant = kind === "assistant";
@@ -90,7 +90,7 @@ function spelledOut({ kind, text, shapes, folder, layers }: Source): Record<stri
     global_head_dim: full?.headDim ?? resolved.global_head_dim,
     num_global_key_value_heads: resolved.attention_k_eq_v ? (full?.numKvHeads ?? null) : null,
     num_kv_shared_layers: assistant ? layers : resolved.num_kv_shared_layers,
-    hidden_size_per_layer_input: resolved.hidden_size_per_layer_input ?? (assistant ? 0 : 256),
+    hidden_size_per_layer_input: sizes.hiddenSizePerLayerInput,
     vocab_size_per_layer_input: resolved.vocab_size_per_layer_input,
     layer_types: shapes.map(({ type }) => type),
     rope_parameters: {
@@ -102,8 +102,8 @@ function spelledOut({ kind, text, shapes, folder, layers }: Source): Record<stri
       },
     },
     rms_norm_eps: float(resolved.rms_norm_eps),
-    sliding_window: resolved.sliding_window,
-    max_position_embeddings: resolved.max_position_embeddings,
+    sliding_window: sizes.slidingWindow,
+    max_position_embeddings: sizes.maxPositionEmbeddings,
     final_logit_softcapping: resolved.final_logit_softcapping
       ? float(resolved.final_logit_softcapping)
       : null,

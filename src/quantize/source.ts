@@ -24,6 +24,13 @@ export interface Source {
   readonly prefix: string;
   /** num_hidden_layers. */
   readonly layers: number;
+  /** Sizes whose defaults depend on the family. */
+  readonly sizes: {
+    readonly hiddenSizePerLayerInput: number;
+    readonly slidingWindow: number;
+    /** Absent for an assistant, which has its target's. */
+    readonly maxPositionEmbeddings?: number;
+  };
   readonly centroidHead: boolean;
   /** What attention reads, layer by layer: what a config in transformers' own form leaves unsaid. */
   readonly shapes: readonly {
@@ -66,6 +73,7 @@ export function openSource(path?: string): Source {
     absent,
     prefix: stored.slice(0, stored.length - norm.length),
     layers: resolved.layers.length,
+    sizes: { hiddenSizePerLayerInput: 0, ...resolved },
     centroidHead: "centroidHead" in resolved && resolved.centroidHead !== undefined,
     shapes: resolved.layers,
   };

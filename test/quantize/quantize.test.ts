@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { openTarget } from "../../src/checkpoint/index.js";
+import { openAssistant, openTarget } from "../../src/checkpoint/index.js";
 import { generate } from "../../src/generate.js";
 import { type LoadedPair, load } from "../../src/load.js";
 import { evaluate, fromBytes, readBytes } from "../../src/mlx/array.js";
@@ -152,6 +152,22 @@ describe("the folder", () => {
       true,
     );
   });
+
+  it.each(["dense-k-eq-v", "e-style", "moe", "unified"])(
+    "%s: is read back as the source's, from what it says and what it leaves to defaults",
+    async (pair) => {
+      for (const [part, open] of [
+        ["target", openTarget],
+        ["assistant", openAssistant],
+      ] as const) {
+        const model = join(GOLDEN, pair, part);
+        const { output } = await quantized({ model, groupSize: 32 });
+        const { quantization, ...config } = open(output).config;
+        expect(quantization).toBeDefined();
+        expect(config).toEqual(open(model).config);
+      }
+    },
+  );
 });
 
 describe("the quantized pair", () => {
