@@ -59,8 +59,16 @@ inline void dot_tile(const float* x, std::ptrdiff_t x_stride, const T* w, std::p
   for (int r = 0; r < R; ++r)
 #pragma GCC unroll 16
     for (int c = 0; c < C; ++c) sums[r][c] = V::zero();
+  // The next C rows: rows that are short end before the processor sees where they lead to. Not where the two
+  // groups would push one another out of the inner cache, whose sets repeat every 4096 bytes.
+  const bool crowded = R == 1 && w_stride * sizeof(T) % 4096 == 0;
+  const std::ptrdiff_t ahead = crowded ? 0 : C * w_stride;
   int k = 0;
   for (; k + V::pair <= n; k += V::pair) {
+    if constexpr (sizeof(T) < sizeof(float)) {
+#pragma GCC unroll 16
+      for (int c = 0; c < C; ++c) __builtin_prefetch(w + ahead + c * w_stride + k);
+    }
     // Half after half: C weights in registers, and each x serves C sums.
     const auto half = [&]<int H>() {
       typename V::Float weights[C];

@@ -164,6 +164,33 @@ void bench_overhead() {
       "add 256 (a node of MLX's own)", [&] { return mx::add(x, x); }, [&] { return mx::add(x, x); });
 }
 
+/** Matrices that no cache holds, one after the other, as a step reads them: GB of weights a second. */
+void bench_stream(int outputs, int inputs, const std::optional<Packed>& p) {
+  const int count = static_cast<int>((200 << 20) / (static_cast<double>(outputs) * inputs * 2)) + 1;
+  std::vector<std::function<mx::array(const mx::array&)>> calls;
+  double bytes = 0;
+  for (int i = 0; i < count; ++i) {
+    const mx::array weight = random({outputs, inputs}, mx::bfloat16);
+    if (!p) {
+      bytes += double(weight.nbytes());
+      calls.push_back([=](const mx::array& x) { return k::linear(x, weight); });
+    } else {
+      const k::QuantizedWeight packed = quantized(weight, *p);
+      bytes += double(packed.weight.nbytes() + packed.scales.nbytes());
+      if (packed.biases) bytes += double(packed.biases->nbytes());
+      calls.push_back([=](const mx::array& x) { return k::quantized_linear(x, packed); });
+    }
+  }
+  for (int rows : {1, 2, 4, 8}) {
+    const mx::array x = random({rows, inputs}, mx::bfloat16);
+    std::size_t next = 0;
+    const double ms = best_ms([&] { return calls[next++ % calls.size()](x); }, count, 300);
+    std::printf("stream %-9s %5d x %-5d rows %d: %8.4f ms %6.1f GB/s\n",
+                p ? (std::string(p->mode) + " " + std::to_string(p->bits)).c_str() : "bf16", outputs, inputs,
+                rows, ms, bytes / count / ms / 1e6);
+  }
+}
+
 /** Where a second thread begins to pay: one row times growing matrices. */
 void bench_threshold() {
   for (int outputs : {64, 128, 256, 512, 1024, 2048}) {
@@ -183,6 +210,14 @@ int main(int argc, char** argv) {
   std::printf("%s, %d threads\n", k::name(), k::threads());
   if (what == "all" || what == "small") bench_overhead();
   if (what == "all" || what == "threshold") bench_threshold();
+  if (what == "all" || what == "stream") {
+    for (const std::optional<Packed>& p :
+         {std::optional<Packed>(), std::optional<Packed>({"affine", 4, 64})}) {
+      bench_stream(3072, 768, p);
+      bench_stream(768, 3072, p);
+      bench_stream(4096, 4096, p);
+    }
+  }
   if (what == "ours") {
     bench_linear(4096, 4096, mx::bfloat16, "bf16", false);
     bench_linear(3072, 768, mx::bfloat16, "bf16", false);
