@@ -14,6 +14,7 @@ import { Gemma4Assistant } from "./drafter/gemma4-assistant.js";
 import { MlxGemmaError } from "./errors.js";
 import { addon } from "./mlx/addon.js";
 import { DTYPES, type EncodeOptions, type LoadOptions } from "./options.js";
+import { exactnessOf } from "./speculative/exactness.js";
 import type { Exactness } from "./speculative/stats.js";
 import { Gemma4Target } from "./target/gemma4-target.js";
 import type { Target } from "./target/target.js";
@@ -33,7 +34,7 @@ export interface LoadedPair extends Disposable {
   readonly mediaTokenIds?: TargetConfig["mediaTokenIds"];
   /** Which assistant `draft: "assistant"` took, and why. */
   readonly assistant?: FoundAssistant;
-  /** Whether drafted text is known to be that of plain decoding on this device. */
+  /** Whether drafted text is that of plain decoding on this device. */
   readonly exact: Exactness;
   /** What a user should know of what was loaded, a line each. */
   readonly warnings: readonly string[];
@@ -50,7 +51,7 @@ export interface LoadedPair extends Disposable {
  * Loads a target and, when asked for, its drafter, from folders or the hub. A drafter that can't be used is an error,
  * never plain decoding.
  *
- * @throws MlxGemmaError `checkpoint`, `unsupported`, `pair`, `addon`, `native` or `aborted`; `hub` or `disk` for a
+ * @throws MlxGemmaError `checkpoint`, `unsupported` (also for `requireExact` where it can't be), `pair`, `addon`, `native` or `aborted`; `hub` or `disk` for a
  * repository that can't be had; `usage` for an option out of range.
  */
 export async function load(options: LoadOptions = {}): Promise<LoadedPair> {
@@ -85,6 +86,15 @@ export async function load(options: LoadOptions = {}): Promise<LoadedPair> {
     target[Symbol.dispose]();
     throw error;
   });
+  const exact = await exactnessOf(target, {
+    kernels: native.kernels(),
+    drafting: drafter !== undefined,
+    required: options.requireExact === true,
+  }).catch((error: unknown) => {
+    drafter?.[Symbol.dispose]();
+    target[Symbol.dispose]();
+    throw error;
+  });
   let disposed = false;
 
   return {
@@ -94,12 +104,14 @@ export async function load(options: LoadOptions = {}): Promise<LoadedPair> {
     eosTokenIds: checkpoint.config.eosTokenIds,
     mediaTokenIds: checkpoint.config.mediaTokenIds,
     ...(found ? { assistant: found } : {}),
-    // The CPU kernels give each row the same bits in any block; MLX's own operations promise nothing.
-    exact: native.kernels() === "mlx" ? "unknown" : "by construction",
+    exact,
     warnings: [
       ...checkpoint.weights.warnings,
       ...(assistant?.weights.warnings ?? []),
       ...notes,
+      ...(exact === "not exact"
+        ? ["rows of a block have other bits than single ones here: drafted text may differ from plain text"]
+        : []),
       ...(tokenizer
         ? [template?.warning ?? []].flat()
         : [`${checkpoint.folder} has no tokenizer.json: answers are token ids, without text`]),

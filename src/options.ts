@@ -32,6 +32,8 @@ export interface LoadOptions {
   readonly dtype?: DtypeName | undefined;
   /** Threads of the CPU kernels; 0, the default: one for each physical core. */
   readonly threads?: number | undefined;
+  /** Refuse a device on which drafted text may differ from plain text. */
+  readonly requireExact?: boolean | undefined;
   /** Ends the loading with an `aborted` error. */
   readonly signal?: AbortSignal | undefined;
 }

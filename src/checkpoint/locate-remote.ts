@@ -19,7 +19,9 @@ export type LocateOptions = Pick<
  */
 export async function locateCheckpoint(text?: string, options: LocateOptions = {}): Promise<string> {
   if (text === undefined) return locateFolder();
-  if (isHubOnly(text) || (parseRepoId(text) && !statSync(text, { throwIfNoEntry: false }))) {
+  // The folder first: its name may be one that no repository can have.
+  const there = !isHubOnly(text) && statSync(text, { throwIfNoEntry: false });
+  if (!there && parseRepoId(text)) {
     return (await resolveRepo(text, options)).folder;
   }
   return locateFolder(text);

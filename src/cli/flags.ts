@@ -22,6 +22,7 @@ export interface Flags {
   readonly chunkSize: number;
   readonly dtype?: DtypeName;
   readonly threads: number;
+  readonly requireExact?: true;
   readonly json?: true;
   readonly stats?: true;
   readonly showDrafts?: true;

@@ -66,6 +66,7 @@ export function generateCommand(): Command {
         whole: true,
       }).default(0),
     )
+    .option("--require-exact", "refuse a device on which drafted text may differ from plain text")
     .option("--json", "one JSON object instead of text")
     .addOption(new Option("--stats", "the account in full, on stderr").conflicts("quiet"))
     .addOption(new Option("--show-drafts", "colour accepted draft tokens").conflicts("json"))

@@ -1,7 +1,7 @@
 import type { RoundResult, RoundTimes } from "./round.js";
 
 /** Whether drafted and plain steps are known to give the same bits. Never claimed by assumption. */
-export type Exactness = "by construction" | "measured" | "not exact" | "unknown";
+export type Exactness = "by construction" | "measured" | "not exact";
 
 /** The account of one generation. */
 export interface GenerationStats {

@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { hubEnvironment } from "../../src/checkpoint/hub/index.js";
@@ -119,6 +119,21 @@ describe("what a user names", () => {
     expect(await locateCheckpoint("hf://test/golden", options)).toBe(snapshot);
     expect(await locateCheckpoint(undefined, options)).toBe(EMBEDDED_TARGET);
     expect(await locateCheckpoint("models/tiny-gemma4/target", options)).toBe(EMBEDDED_TARGET);
+  });
+
+  it("is a folder whose name looks like a revision that no repository can have", async () => {
+    const root = realpathSync(temporaryFolder());
+    const folder = join(root, "org", "name@two words");
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(join(folder, "config.json"), "{}");
+    const before = process.cwd();
+    process.chdir(root);
+    try {
+      expect(await locateCheckpoint("org/name@two words")).toBe(folder);
+      await rejected("usage", locateCheckpoint("org/other@two words"));
+    } finally {
+      process.chdir(before);
+    }
   });
 
   it("is a repository at a revision", async () => {

@@ -27,7 +27,7 @@ const RESULT = z.strictObject({
     acceptanceByPosition: z.array(share),
     tokensPerStep: z.number().nonnegative(),
     draftTokens: count,
-    exact: z.enum(["by construction", "measured", "not exact", "unknown"]),
+    exact: z.enum(["by construction", "measured", "not exact"]),
     times: z.strictObject({ draft: ms, verify: ms, accept: ms, rest: z.number() }),
   }),
   warnings: z.array(z.string()),

@@ -9,7 +9,7 @@ const run = {
   timeToFirstTokenMs: 6,
   decodeMs: 100,
   draftTokens: 3,
-  exact: "unknown" as const,
+  exact: "measured" as const,
 };
 
 /** Rounds of K drafts of which `accepted` were kept. */

@@ -145,7 +145,7 @@ export function fakePair(target: Target, drafter?: Drafter, eosTokenIds: readonl
     target,
     ...(drafter ? { drafter } : {}),
     eosTokenIds,
-    exact: "unknown",
+    exact: "by construction",
     warnings: [],
     encodePrompt: () => Promise.reject(new Error("a fake has no tokenizer")),
     [Symbol.dispose]() {},

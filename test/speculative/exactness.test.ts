@@ -1,0 +1,84 @@
+import { describe, expect, it } from "vitest";
+import { openTarget } from "../../src/checkpoint/index.js";
+import { EMBEDDED_TARGET } from "../../src/checkpoint/locate.js";
+import { addon } from "../../src/mlx/addon.js";
+import * as ops from "../../src/mlx/ops.js";
+import { exactnessOf, rowsEqualBlocks } from "../../src/speculative/exactness.js";
+import { Gemma4Target } from "../../src/target/gemma4-target.js";
+import type { StepOutput, Target } from "../../src/target/target.js";
+import { rejected } from "../checkpoint/helpers.js";
+import { liveArrays } from "../mlx/helpers.js";
+
+const load = () => Gemma4Target.load(openTarget(EMBEDDED_TARGET));
+
+/** The target, but a step's output is `changed`. */
+function withSteps(target: Target, changed: (output: StepOutput, rows: number) => StepOutput): Target {
+  return {
+    vocabSize: target.vocabSize,
+    hiddenSize: target.hiddenSize,
+    maxPositionEmbeddings: target.maxPositionEmbeddings,
+    embed: (tokens) => target.embed(tokens),
+    openSession(maxBlock) {
+      const session = target.openSession(maxBlock);
+      return {
+        get position() {
+          return session.position;
+        },
+        prefill: (tokens, options) => session.prefill(tokens, options),
+        step: (tokens) => changed(session.step(tokens), tokens.shape[1] ?? 1),
+        pending: () => session.pending(),
+        keep: (n) => session.keep(n),
+        sharedKv: () => session.sharedKv(),
+        [Symbol.dispose]: () => session[Symbol.dispose](),
+      };
+    },
+    [Symbol.dispose]() {},
+  };
+}
+
+const doubled = (output: StepOutput, part: keyof StepOutput) => ({
+  ...output,
+  [part]: ops.add(output[part], output[part]),
+});
+
+describe("blocks against single rows", () => {
+  it.runIf(addon().kernels() !== "mlx")("are equal, bit for bit, where the kernels are ours", async () => {
+    using target = await load();
+    const before = liveArrays();
+    expect(await rowsEqualBlocks(target)).toBe(true);
+    expect(liveArrays()).toBeLessThanOrEqual(before);
+  });
+
+  it.each([
+    ["logits", 16],
+    ["lastHidden", 2],
+  ] as const)("differ when the %s of blocks of %i rows are others", async (part, size) => {
+    using target = await load();
+    const broken = withSteps(target, (output, rows) => (rows === size ? doubled(output, part) : output));
+    expect(await rowsEqualBlocks(broken)).toBe(false);
+  });
+});
+
+describe("the verdict", () => {
+  it("needs no measurement where it holds by construction, or without a drafter", async () => {
+    using target = await load();
+    const untouched = withSteps(target, () => {
+      throw new Error("a step was taken");
+    });
+    expect(await exactnessOf(untouched, { kernels: "avx2", drafting: true })).toBe("by construction");
+    expect(await exactnessOf(untouched, { kernels: "mlx", drafting: false })).toBe("by construction");
+  });
+
+  it.runIf(addon().kernels() !== "mlx")(
+    "is measured elsewhere, and refused where it must be exact",
+    async () => {
+      using target = await load();
+      const how = { kernels: "mlx", drafting: true };
+      expect(await exactnessOf(target, { ...how, required: true })).toBe("measured");
+      const broken = withSteps(target, (output, rows) => (rows === 4 ? doubled(output, "logits") : output));
+      expect(await exactnessOf(broken, how)).toBe("not exact");
+      const { message } = await rejected("unsupported", exactnessOf(broken, { ...how, required: true }));
+      expect(message).toMatch(/^--require-exact: expected .* found .*; leave --require-exact out/s);
+    },
+  );
+});
