@@ -6,10 +6,11 @@
 //                           [--dtype bf16|f16|f32] [--threads N] [--save]
 //
 // --save writes the raw rows, a JSON object a line, into bench/results/.
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import Table from "cli-table3";
 import { generate, load } from "../dist/index.js";
+import { saveRows } from "./lib/save-rows.mjs";
 import { machine } from "./machine.mjs";
 
 const { values: flags } = parseArgs({
@@ -149,17 +150,12 @@ function plainOf(suite, repetition) {
 }
 
 function save() {
-  const about = machine();
-  const folder = new URL("results/", import.meta.url);
-  mkdirSync(folder, { recursive: true });
-  const file = new URL(`drafting-${about.date.slice(0, 10)}-${about.commit}.jsonl`, folder);
   const settings = {
     model: flags.model ?? "embedded",
     draft: flags.draft,
     dtype: flags.dtype ?? "own",
     maxTokens,
   };
-  const lines = [{ ...about, ...settings, differing }, ...rows].map((row) => JSON.stringify(row));
-  writeFileSync(file, `${lines.join("\n")}\n`);
-  process.stderr.write(`raw rows: ${file.pathname}\n`);
+  const path = saveRows("drafting", { ...machine(), ...settings, differing }, rows);
+  process.stderr.write(`raw rows: ${path}.jsonl\n`);
 }

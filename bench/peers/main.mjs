@@ -6,10 +6,11 @@
 //                          [--repetitions 5] [--threads N] [--quick] [--work DIR] [--python PATH] [--write-docs] [--no-save]
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import os from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { parseArgs } from "node:util";
 import { bandwidthMeter } from "../lib/bandwidth.mjs";
 import { physicalCores } from "../lib/cores.mjs";
+import { saveRows } from "../lib/save-rows.mjs";
 import { machine } from "../machine.mjs";
 import { llamaBench } from "./llama-bench.mjs";
 import { MODELS } from "./models.mjs";
@@ -114,22 +115,15 @@ async function setUp(only, options) {
 }
 
 function save(about, variants) {
-  const folder = new URL("../results/", import.meta.url);
-  mkdirSync(folder, { recursive: true });
-  const name = `peers-${about.date.slice(0, 10)}-${about.commit}`;
   const rows = variants.flatMap(({ rows, notes, ids, model, weights, llamaBench }) => [
     ...rows,
     { model, weights, measure: "ids", ...ids },
     ...notes.map((note) => ({ model, weights, note })),
     ...(llamaBench ? [{ model, weights, note: llamaBench }] : []),
   ]);
-  const lines = [about, ...rows].map((row) => JSON.stringify(row));
-  writeFileSync(new URL(`${name}.jsonl`, folder), `${lines.join("\n")}\n`);
-  writeFileSync(
-    new URL(`${name}.svg`, folder),
-    plot(variants, `Tokens a second, greedy: ${aboutInWords(about)}`),
-  );
-  tell(`rows and plot: bench/results/${name}.jsonl, .svg`);
+  const path = saveRows("peers", about, rows);
+  writeFileSync(`${path}.svg`, plot(variants, `Tokens a second, greedy: ${aboutInWords(about)}`));
+  tell(`rows and plot: bench/results/${basename(path)}.jsonl, .svg`);
 }
 
 function aboutInWords({ date, commit, cpu, threads, kernels }) {

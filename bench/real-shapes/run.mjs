@@ -8,12 +8,13 @@
 // One model is on disk at a time, in a temporary folder that is deleted afterwards. --save writes the raw rows to
 // bench/results/. Exit code 1 when ids differ or memory is above its bound.
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, statfsSync } from "node:fs";
 import os from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import Table from "cli-table3";
+import { saveRows } from "../lib/save-rows.mjs";
 import { machine } from "../machine.mjs";
 import { FORMATS, gigabytes, sizeOf } from "./make.mjs";
 import { MODELS } from "./models.mjs";
@@ -45,11 +46,12 @@ function runOne(model, format) {
   const need = sizeOf(model, format);
   const disk = statfsSync(flags.work);
   // The page cache holds the file beside the weights, but gives way.
+  const free = process.availableMemory();
   const lack =
     need * 1.05 > disk.bavail * disk.bsize
       ? `${gigabytes(need)} of disk needed in ${flags.work}, ${gigabytes(disk.bavail * disk.bsize)} free`
-      : bound(need) > freeMemory()
-        ? `${gigabytes(bound(need))} of memory needed, ${gigabytes(freeMemory())} free`
+      : bound(need) > free
+        ? `${gigabytes(bound(need))} of memory needed, ${gigabytes(free)} free`
         : undefined;
   if (lack) return { model, format, good: false, error: lack };
   const folder = mkdtempSync(join(flags.work, "real-shapes-"));
@@ -88,11 +90,6 @@ function runOne(model, format) {
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
-}
-
-/** What a process may still take, the page cache given up. */
-function freeMemory() {
-  return process.availableMemory();
 }
 
 function printTable() {
@@ -137,18 +134,11 @@ function printTable() {
 }
 
 function save() {
-  const about = machine();
-  const results = new URL("../results/", import.meta.url);
-  mkdirSync(results, { recursive: true });
-  const file = new URL(`real-shapes-${about.date.slice(0, 10)}-${about.commit}.jsonl`, results);
   const settings = {
     tokens: Number(flags.tokens),
     draftTokens: Number(flags["draft-tokens"]),
     threads: Number(flags.threads),
   };
-  writeFileSync(
-    file,
-    `${[{ ...about, ...settings }, ...rows].map((row) => JSON.stringify(row)).join("\n")}\n`,
-  );
-  process.stderr.write(`raw rows: ${file.pathname}\n`);
+  const path = saveRows("real-shapes", { ...machine(), ...settings }, rows);
+  process.stderr.write(`raw rows: ${path}.jsonl\n`);
 }

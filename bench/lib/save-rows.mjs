@@ -1,0 +1,17 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+
+const RESULTS = new URL("../results/", import.meta.url);
+
+/**
+ * Writes a run's raw rows into `bench/results/`, a JSON object a line, the first of them `about`.
+ *
+ * @param about what `machine()` says, and the run's settings
+ * @returns the file's path, without `.jsonl`
+ */
+export function saveRows(name, about, rows) {
+  mkdirSync(RESULTS, { recursive: true });
+  const path = fileURLToPath(new URL(`${name}-${about.date.slice(0, 10)}-${about.commit}`, RESULTS));
+  writeFileSync(`${path}.jsonl`, [about, ...rows].map((row) => `${JSON.stringify(row)}\n`).join(""));
+  return path;
+}
