@@ -269,11 +269,10 @@ inline void packed_dots(const PackedJob& job, int o, float* totals) {
         scale[c] = V::splat(scales[c][g]);
         bias[c] = V::splat(biases[c][g]);
       }
+      std::ptrdiff_t at = g * group / V::pair * kBytes;
 #pragma GCC unroll 16
-      for (int c = 0; c < C; ++c)
-        __builtin_prefetch(codes[c] + C * job.weight.codes_stride + g * group / V::pair * kBytes);
-      const float* end = x + group;
-      for (std::ptrdiff_t at = g * group / V::pair * kBytes; x < end; x += V::pair, at += kBytes) {
+      for (int c = 0; c < C; ++c) __builtin_prefetch(codes[c] + C * job.weight.codes_stride + at);
+      for (const float* end = x + group; x < end; x += V::pair, at += kBytes) {
 #pragma GCC unroll 16
         for (int c = 0; c < C; ++c) {
           typename V::Int even, odd;

@@ -56,6 +56,10 @@ struct Packed {
   int bits, group_size;
 };
 
+std::string label(const std::optional<Packed>& p) {
+  return p ? std::string(p->mode) + " " + std::to_string(p->bits) : "bf16";
+}
+
 k::QuantizedWeight quantized(const mx::array& weight, const Packed& p) {
   const auto parts = mx::quantize(weight, p.group_size, p.bits, p.mode);
   mx::eval(parts);
@@ -100,9 +104,8 @@ void bench_experts(int experts, int chosen, int outputs, int inputs, const std::
         packed && tokens <= kMostBeside
             ? best_ms([&] { return k::operations::experts_linear(x, *packed, indices); }, 1, 200)
             : 0;
-    std::printf("experts %-12s %d of %d, %5d x %-5d tokens %4d: %9.4f ms  MLX %9.4f ms\n",
-                p ? (std::string(p->mode) + " " + std::to_string(p->bits)).c_str() : "bf16", chosen, experts,
-                outputs, inputs, tokens, ours, theirs);
+    std::printf("experts %-12s %d of %d, %5d x %-5d tokens %4d: %9.4f ms  MLX %9.4f ms\n", label(p).c_str(),
+                chosen, experts, outputs, inputs, tokens, ours, theirs);
   }
 }
 
@@ -176,8 +179,7 @@ void bench_stream(int outputs, int inputs, const std::optional<Packed>& p) {
       calls.push_back([=](const mx::array& x) { return k::linear(x, weight); });
     } else {
       const k::QuantizedWeight packed = quantized(weight, *p);
-      bytes += double(packed.weight.nbytes() + packed.scales.nbytes());
-      if (packed.biases) bytes += double(packed.biases->nbytes());
+      bytes += double(packed.nbytes());
       calls.push_back([=](const mx::array& x) { return k::quantized_linear(x, packed); });
     }
   }
@@ -185,8 +187,7 @@ void bench_stream(int outputs, int inputs, const std::optional<Packed>& p) {
     const mx::array x = random({rows, inputs}, mx::bfloat16);
     std::size_t next = 0;
     const double ms = best_ms([&] { return calls[next++ % calls.size()](x); }, count, 300);
-    std::printf("stream %-9s %5d x %-5d rows %d: %8.4f ms %6.1f GB/s\n",
-                p ? (std::string(p->mode) + " " + std::to_string(p->bits)).c_str() : "bf16", outputs, inputs,
+    std::printf("stream %-9s %5d x %-5d rows %d: %8.4f ms %6.1f GB/s\n", label(p).c_str(), outputs, inputs,
                 rows, ms, bytes / count / ms / 1e6);
   }
 }
