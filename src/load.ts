@@ -1,7 +1,5 @@
 import {
-  type AssistantCheckpoint,
   checkPair,
-  type FloatDtype,
   type FoundAssistant,
   locateAssistant,
   locateCheckpoint,
@@ -51,8 +49,8 @@ export interface LoadedPair extends Disposable {
  * Loads a target and, when asked for, its drafter, from folders or the hub. A drafter that can't be used is an error,
  * never plain decoding.
  *
- * @throws MlxGemmaError `checkpoint`, `unsupported` (also for `requireExact` where it can't be), `pair`, `addon`, `native` or `aborted`; `hub` or `disk` for a
- * repository that can't be had; `usage` for an option out of range.
+ * @throws MlxGemmaError `checkpoint`, `unsupported` (also for `requireExact` where it can't be), `pair`, `addon`,
+ * `native` or `aborted`; `hub` or `disk` for a repository that can't be had; `usage` for an option out of range.
  */
 export async function load(options: LoadOptions = {}): Promise<LoadedPair> {
   const { signal } = options;
@@ -82,19 +80,23 @@ export async function load(options: LoadOptions = {}): Promise<LoadedPair> {
   };
   const template = tokenizer ? openChatTemplate(checkpoint.folder) : undefined;
   const target = await Gemma4Target.load(checkpoint, how);
-  const drafter = await loadDrafter(assistant, how).catch((error: unknown) => {
-    target[Symbol.dispose]();
-    throw error;
-  });
-  const exact = await exactnessOf(target, {
-    kernels: native.kernels(),
-    drafting: drafter !== undefined,
-    required: options.requireExact === true,
-  }).catch((error: unknown) => {
+  let drafter: Drafter | undefined;
+  let exact: Exactness;
+  const release = () => {
     drafter?.[Symbol.dispose]();
     target[Symbol.dispose]();
+  };
+  try {
+    drafter = assistant && (await Gemma4Assistant.load(assistant, how));
+    exact = await exactnessOf(target, {
+      kernels: native.kernels(),
+      drafting: drafter !== undefined,
+      required: options.requireExact === true,
+    });
+  } catch (error) {
+    release();
     throw error;
-  });
+  }
   let disposed = false;
 
   return {
@@ -132,8 +134,7 @@ export async function load(options: LoadOptions = {}): Promise<LoadedPair> {
     },
     [Symbol.dispose]() {
       disposed = true;
-      drafter?.[Symbol.dispose]();
-      target[Symbol.dispose]();
+      release();
     },
   };
 }
@@ -146,11 +147,4 @@ function checkOptions({ dtype, threads = 0 }: LoadOptions): void {
   if (!Number.isInteger(threads) || threads < 0) {
     throw new MlxGemmaError("usage", `threads must be a whole number of at least 0; got ${threads}`);
   }
-}
-
-async function loadDrafter(
-  assistant: AssistantCheckpoint | undefined,
-  options: { readonly dtype?: FloatDtype; readonly signal?: AbortSignal },
-): Promise<Drafter | undefined> {
-  return assistant && Gemma4Assistant.load(assistant, options);
 }

@@ -78,8 +78,8 @@ async function stepRows(session: TargetSession, ids: Int32Array): Promise<Buffer
   }
 }
 
-function rowBytes(array: MlxArray, rows: number): Buffer[] {
-  const bytes = Buffer.from(readBytes(array));
+function rowBytes(array: MlxArray, rows: number): Uint8Array[] {
+  const bytes = readBytes(array);
   const size = bytes.length / rows;
   return Array.from({ length: rows }, (_, row) => bytes.subarray(row * size, (row + 1) * size));
 }

@@ -1,11 +1,11 @@
 import { cpSync, readdirSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { describe, expect, it } from "vitest";
-import { generate } from "../../src/generate.js";
 import { load } from "../../src/load.js";
 import { evaluate, fromBytes, readBytes } from "../../src/mlx/array.js";
 import * as ops from "../../src/mlx/ops.js";
 import { copyOf, safetensors, writeJson } from "../checkpoint/helpers.js";
+import { run } from "../support/generation.js";
 import { bytesOf, GOLDEN, jsonOf, quantized, tensorsOf } from "./helpers.js";
 
 const MOE = join(GOLDEN, "moe");
@@ -56,14 +56,8 @@ describe("a mixture of experts", () => {
     using pair = await load({ model, draft });
     const texts: (readonly number[])[] = [];
     for (const draftTokens of [0, 1, 4]) {
-      for await (const event of generate(pair, {
-        promptIds: [2, 8, 29],
-        maxTokens: 40,
-        ignoreEos: true,
-        draftTokens,
-      })) {
-        if (event.type === "end") texts.push(event.tokenIds);
-      }
+      const how = { promptIds: [2, 8, 29], maxTokens: 40, ignoreEos: true, draftTokens };
+      texts.push((await run(pair, how)).tokenIds);
     }
     expect(texts[0]).toHaveLength(40);
     expect(texts[1]).toEqual(texts[0]);

@@ -2,12 +2,12 @@ import { readdirSync, readFileSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { openAssistant, openTarget } from "../../src/checkpoint/index.js";
-import { generate } from "../../src/generate.js";
 import { type LoadedPair, load } from "../../src/load.js";
 import { evaluate, fromBytes, readBytes } from "../../src/mlx/array.js";
 import type { NativeQuantization } from "../../src/mlx/native.js";
 import * as ops from "../../src/mlx/ops.js";
 import { rejected, temporaryFolder, writeJson } from "../checkpoint/helpers.js";
+import { run } from "../support/generation.js";
 import { bytesOf, GOLDEN, jsonOf, PAIR, quantized, tensorsOf } from "./helpers.js";
 
 const TARGET = join(PAIR, "target");
@@ -173,10 +173,7 @@ describe("the folder", () => {
 describe("the quantized pair", () => {
   const texts = async (pair: LoadedPair, draftTokens: number): Promise<readonly number[]> => {
     const promptIds = await pair.encodePrompt("Tell me a story about a fox.");
-    for await (const event of generate(pair, { promptIds, maxTokens: 32, ignoreEos: true, draftTokens })) {
-      if (event.type === "end") return event.tokenIds;
-    }
-    throw new Error("no end");
+    return (await run(pair, { promptIds, maxTokens: 32, ignoreEos: true, draftTokens })).tokenIds;
   };
 
   it.each([{ bits: 4, groupSize: 32 }, { mode: "mxfp8" }, { mixed: "mixed_4_8", groupSize: 32 }])(
