@@ -6,6 +6,7 @@ import { evaluate, fromInt32, readInt32, scope } from "../../src/mlx/array.js";
 import type { NativeArray } from "../../src/mlx/native.js";
 import * as ops from "../../src/mlx/ops.js";
 import type { Gemma4Target } from "../../src/target/gemma4-target.js";
+import { liveArrays, settledArrays } from "../mlx/helpers.js";
 import { goldenHidden, goldenKv, loadAssistant, readDrafts, visibleAt } from "../support/golden-drafts.js";
 import { loadGolden, PAIRS } from "../target/helpers.js";
 
@@ -36,6 +37,7 @@ describe.each(PAIRS)("the assistant of %s", (name) => {
   const greedy = (steps: number): DraftContext => ({ ...base, steps, pick: { kind: "greedy" } });
 
   it("builds six steps as one graph: nothing is evaluated or read back until its tokens are", async () => {
+    await settledArrays();
     const before = addon().counters();
     const { tokens } = scope(() => assistant.propose(greedy(6)));
     if (!tokens) throw new Error("nothing proposed");
@@ -47,8 +49,7 @@ describe.each(PAIRS)("the assistant of %s", (name) => {
     tokens.dispose();
     const after = addon().counters();
     expect([after.evaluations - before.evaluations, after.readbacks - before.readbacks]).toEqual([1, 1]);
-    // Fewer where garbage of earlier tests was collected in between.
-    expect(after.liveArrays).toBeLessThanOrEqual(before.liveArrays);
+    expect(after.liveArrays).toBe(before.liveArrays);
   });
 
   it(`builds at most ${MOST_NODES} nodes a step`, () => {
@@ -112,12 +113,11 @@ describe.each(PAIRS)("the assistant of %s", (name) => {
   });
 
   it("gives its memory back", async () => {
-    const before = addon().counters().liveArrays;
+    const before = await settledArrays();
     const another = await loadAssistant(name);
-    expect(addon().counters().liveArrays).toBeGreaterThan(before + 40);
+    expect(liveArrays()).toBeGreaterThan(before + 40);
     another[Symbol.dispose]();
-    // Fewer where garbage of earlier tests was collected in between.
-    expect(addon().counters().liveArrays).toBeLessThanOrEqual(before);
+    expect(liveArrays()).toBe(before);
     expect(() => another.propose(greedy(1))).toThrow(expect.objectContaining({ code: "disposed" }));
   });
 });

@@ -41,6 +41,17 @@ export async function collectGarbage(done: () => boolean): Promise<void> {
 
 export const liveArrays = (): number => addon().counters().liveArrays;
 
+/** Handles that live once the garbage of earlier tests is gone: what comes after is of the test's own making. */
+export async function settledArrays(): Promise<number> {
+  const counts: number[] = [];
+  await collectGarbage(() => {
+    counts.push(liveArrays());
+    const last = counts.slice(-3);
+    return last.length === 3 && last.every((count) => count === last[0]);
+  });
+  return liveArrays();
+}
+
 /** The error that `call` throws. */
 export function thrown(call: () => unknown): unknown {
   try {
