@@ -32,7 +32,7 @@ struct LinearJob {
 
 /** The same with packed weights. */
 struct PackedJob {
-  const float* x;  // (rows, padded) in even-odd order
+  const float* x;  // (rows, padded), each row as widen_packed makes it
   std::ptrdiff_t padded;
   PackedRows weight;
   int depth;  // I
@@ -81,8 +81,9 @@ struct RowFunctions {
 
   /** One row of `n` elements to float32 in pair order, zero-padded. */
   void (*widen[3])(const void* in, int n, float* out);
-  /** The same in even-odd order. */
-  void (*widen_even_odd[3])(const void* in, int n, float* out);
+  /** The same in even-odd order, and behind it, for groups of affine weights, the sums of its groups:
+   * packed_row_floats() in all. `group` is 0 where no sums are wanted. */
+  void (*widen_packed[3])(const void* in, int n, int group, float* out);
   /** One row in pair order to `n` elements, rounded. */
   void (*narrow[3])(const float* in, int n, void* out);
 
@@ -133,12 +134,25 @@ constexpr std::size_t linear_scratch(int rows) {
 
 /** The same for packed weights, whose sums over k run in blocks of kPackedDepth. For up to kPackedNarrow rows
  * the tile is small enough to stay in the inner cache. */
-constexpr int kPackedDepth = 512;
+constexpr int kPackedDepth = 1024;
 constexpr int kPackedNarrow = 16;
 constexpr int kPackedColumns = 6;
 constexpr int packed_columns(int rows) { return rows > kPackedNarrow ? kTileColumns : kPackedColumns; }
+/** Room for the scales of a block in groups of 16, or its biases, and a vector more. */
+constexpr int kGroupFloats = kPackedDepth / 16 + 16;
 constexpr std::size_t packed_scratch(int rows) {
-  return static_cast<std::size_t>(packed_columns(rows)) * (kPackedDepth + static_cast<std::size_t>(rows));
+  return static_cast<std::size_t>(packed_columns(rows)) *
+         (kPackedDepth + 2 * kGroupFloats + static_cast<std::size_t>(rows));
+}
+
+/** A row of x for packed weights: whole pairs, then kBlockGroups sums for each block. Affine groups have 32
+ * elements at least. */
+constexpr int kBlockGroups = kPackedDepth / 32;
+constexpr std::ptrdiff_t packed_row_sums(int depth) {
+  return static_cast<std::ptrdiff_t>((depth + kPackedDepth - 1) / kPackedDepth) * kBlockGroups;
+}
+constexpr std::ptrdiff_t packed_row_floats(int depth, int pair) {
+  return (static_cast<std::ptrdiff_t>(depth) + pair - 1) / pair * pair + packed_row_sums(depth);
 }
 
 /** The functions in use, chosen at the first call. */

@@ -7,7 +7,14 @@
 //     second total += sum of the lanes, in V::sum's order
 //   out = round(total)
 //
-// Packed weights are w[k] = scale * code + bias and the like, and their blocks are of kPackedDepth.
+// Packed weights, of w[k] = scale * value[k] + bias, in blocks of kPackedDepth:
+//
+//   for each block:
+//     lane[0 … L-1] = 0
+//     for each group in the block: sum[i] = the same chain over the group's value[k] * x[k];
+//                                  lane[i] += scale * sum[i]
+//     affine: lane[g % L] += bias of group g * (sum of the group's x), group by group
+//     total += sum of the lanes
 #include <algorithm>
 
 #include "direct.h"
@@ -19,12 +26,12 @@ namespace mlx_gemma::kernels {
 namespace {
 
 /** Rows of x as floats, as `weight` takes them: x itself where it already is that. */
-const float* widened(const WeightView& weight, const RowView& x, std::int64_t row, int rows, int slot) {
+const float* widened(const WeightView& weight, const RowView& x, std::int64_t row, int rows) {
   const std::ptrdiff_t padded = weight.padded();
   const bool plain =
       weight.element() == Element::f32 && padded == weight.inputs() && x.dense && !weight.packed();
   if (plain) return reinterpret_cast<const float*>(x.row(row));
-  float* out = thread_scratch(slot, static_cast<std::size_t>(rows) * padded);
+  float* out = thread_scratch(0, static_cast<std::size_t>(rows) * padded);
   const int tasks = task_count(static_cast<double>(rows) * weight.inputs(), rows);
   parallel_for(tasks, [&](int task) {
     for (int r = rows * task / tasks; r < rows * (task + 1) / tasks; ++r) {
@@ -34,23 +41,20 @@ const float* widened(const WeightView& weight, const RowView& x, std::int64_t ro
   return out;
 }
 
-/** Rows [row, row + rows) of x with all parts. */
+/** Rows [row, row + rows) of x with all parts, which take them widened alike. */
 void multiply(const RowView& x, std::int64_t row, int rows, const direct::LinearPart* parts, int count) {
   // Tasks take whole groups of weight rows, and count through all parts.
   const int unit = WeightView::unit(rows);
   const auto units_of = [&](const direct::LinearPart& part) {
     return (part.end - part.begin + unit - 1) / unit;
   };
-  const float* wide[2] = {nullptr, nullptr};  // for plain and for packed weights
   int units = 0;
   double columns = 0;
   for (int i = 0; i < count; ++i) {
-    const WeightView& weight = *parts[i].weight;
     units += units_of(parts[i]);
     columns += parts[i].end - parts[i].begin;
-    const int order = weight.packed() && !weight.one_order() ? 1 : 0;
-    if (wide[order] == nullptr) wide[order] = widened(weight, x, row, rows, order == 0 ? 0 : 2);
   }
+  const float* wide = widened(*parts[0].weight, x, row, rows);
   // One row waits for its weights about as long as two would.
   const int tasks = task_count(columns * parts[0].weight->inputs() * std::max(rows, 2) / 2, units);
   parallel_for(tasks, [&](int task) {
@@ -62,9 +66,8 @@ void multiply(const RowView& x, std::int64_t row, int rows, const direct::Linear
       const int own = units_of(part), last = std::min(end, own);
       if (begin < last) {
         const int from = begin * unit, to = std::min(last * unit, part.end - part.begin);
-        weight.multiply(0, wide[weight.packed() && !weight.one_order() ? 1 : 0], rows, part.begin + from,
-                        part.begin + to, part.out + (row * part.out_stride + from) * weight.size(),
-                        part.out_stride);
+        weight.multiply(0, wide, rows, part.begin + from, part.begin + to,
+                        part.out + (row * part.out_stride + from) * weight.size(), part.out_stride);
       }
       begin = std::max(begin - own, 0);
       end -= own;
@@ -107,8 +110,13 @@ array node(const array& x, int outputs, std::vector<array> inputs, std::optional
 
 void direct::linear(const RowView& x, const LinearPart* parts, int count) {
   const std::int64_t most = x.rows <= kNarrowRows ? kNarrowRows : wide_rows(parts[0].weight->inputs());
-  for (std::int64_t row = 0; row < x.rows; row += most) {
-    multiply(x, row, static_cast<int>(std::min(most, x.rows - row)), parts, count);
+  for (int first = 0; first < count;) {
+    int alike = 1;
+    while (first + alike < count && parts[first + alike].weight->widens_like(*parts[first].weight)) ++alike;
+    for (std::int64_t row = 0; row < x.rows; row += most) {
+      multiply(x, row, static_cast<int>(std::min(most, x.rows - row)), parts + first, alike);
+    }
+    first += alike;
   }
 }
 

@@ -5,7 +5,7 @@
 #include "rows_attention.h"
 #include "rows_elementwise.h"
 #include "rows_linear.h"
-#include "rows_packed.h"
+#include "rows_packed_linear.h"
 
 namespace mlx_gemma::kernels::rows {
 
@@ -18,7 +18,7 @@ constexpr RowFunctions functions(const char* name) {
       .name = name,
       .pair = V::pair,
       .widen = MLX_GEMMA_EACH_TYPE(widen),
-      .widen_even_odd = MLX_GEMMA_EACH_TYPE(widen_even_odd),
+      .widen_packed = MLX_GEMMA_EACH_TYPE(widen_packed),
       .narrow = MLX_GEMMA_EACH_TYPE(narrow),
       .linear_narrow = MLX_GEMMA_EACH_TYPE(linear_narrow),
       .linear_wide = MLX_GEMMA_EACH_TYPE(linear_wide),

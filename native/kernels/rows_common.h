@@ -43,9 +43,22 @@ inline void store_one(bf16* p, float value) {
   p->bits = value == value ? static_cast<std::uint16_t>(up) : std::uint16_t{0x7fc0};
 }
 
+/** The lanes of R × C sums added up, each in V::sum's order. */
+template <class V, int R, int C>
+inline void sum_lanes(const typename V::Float (&sums)[R][C], float (&out)[R][C]) {
+  constexpr int kSums = R * C;
+#pragma GCC unroll 16
+  for (int i = 0; i + 4 <= kSums; i += 4) {
+    V::sum_four(sums[i / C][i % C], sums[(i + 1) / C][(i + 1) % C], sums[(i + 2) / C][(i + 2) % C],
+                sums[(i + 3) / C][(i + 3) % C], &out[0][0] + i);
+  }
+#pragma GCC unroll 16
+  for (int i = kSums / 4 * 4; i < kSums; ++i) out[i / C][i % C] = V::sum(sums[i / C][i % C]);
+}
+
 /**
- * The only place where products are summed over a row: R × C dot products of `n` elements, each one chain of
- * lanes that takes the first vector of a pair, then the second, and ends in V::sum. R and C change nothing
+ * Where products with plain weights are summed over a row: R × C dot products of `n` elements, each one chain
+ * of lanes that takes the first vector of a pair, then the second, and ends in V::sum. R and C change nothing
  * but speed.
  *
  * @param x R rows in pair order, padded with zeros to whole pairs
@@ -95,14 +108,7 @@ inline void dot_tile(const float* x, std::ptrdiff_t x_stride, const T* w, std::p
       }
     }
   }
-  constexpr int kSums = R * C;
-#pragma GCC unroll 16
-  for (int i = 0; i + 4 <= kSums; i += 4) {
-    V::sum_four(sums[i / C][i % C], sums[(i + 1) / C][(i + 1) % C], sums[(i + 2) / C][(i + 2) % C],
-                sums[(i + 3) / C][(i + 3) % C], &out[0][0] + i);
-  }
-#pragma GCC unroll 16
-  for (int i = kSums / 4 * 4; i < kSums; ++i) out[i / C][i % C] = V::sum(sums[i / C][i % C]);
+  sum_lanes<V>(sums, out);
 }
 
 /** e^x for x <= 88, within 2 units in the last place; 0 below -87.3; NaN stays NaN. */

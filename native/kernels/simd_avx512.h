@@ -84,6 +84,12 @@ struct Avx512 {
     b = load_half<1>(p);
   }
 
+  /** Four elements in their order. */
+  static void widen_four(const bf16* p, float* out) {
+    const __m128i bits = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm_slli_epi32(_mm_cvtepu16_epi32(bits), 16));
+  }
+
   static void store_pair(float* p, Float a, Float b) {
     _mm512_storeu_ps(p, a);
     _mm512_storeu_ps(p + lanes, b);

@@ -115,6 +115,11 @@ struct Portable {
     b = load_half<1>(p);
   }
 
+  /** Four elements in their order. */
+  static void widen_four(const bf16* p, float* out) {
+    for (int i = 0; i < 4; ++i) out[i] = from_bits(static_cast<std::uint32_t>(p[i].bits) << 16);
+  }
+
   static void store_pair(float* p, Float a, Float b) {
     store(p, a);
     store(p + lanes, b);

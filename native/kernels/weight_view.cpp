@@ -51,13 +51,16 @@ WeightView::WeightView(const std::vector<array>& weights, const std::optional<Pa
       rows_.biases = bytes_of(parts[2]);
       rows_.biases_stride = parts[2].strides(-2);
       rows_.scales_type = static_cast<int>(element_of(parts[1], "quantized weight"));
+      summed_group_ = packed->group_size;
     }
   }
-  padded_ = (inputs_ + functions_->pair - 1) / functions_->pair * functions_->pair;
+  padded_ = packed ? packed_row_floats(inputs_, functions_->pair)
+                   : (inputs_ + functions_->pair - 1) / functions_->pair * functions_->pair;
 }
 
 void WeightView::widen(const char* x, float* out) const {
-  (packed_ ? functions_->widen_even_odd : functions_->widen)[element_](x, inputs_, out);
+  if (packed_) return functions_->widen_packed[element_](x, inputs_, summed_group_, out);
+  functions_->widen[element_](x, inputs_, out);
 }
 
 void WeightView::multiply(int which, const float* x, int rows, int begin, int end, char* out,

@@ -47,8 +47,11 @@ class WeightView {
   /** Floats of a row of x as multiply() takes it. */
   std::ptrdiff_t padded() const { return padded_; }
   void widen(const char* x, float* out) const;
-  /** True if rows of x are widened for packed weights as they are for plain ones. */
-  bool one_order() const { return element() == Element::bf16; }
+  /** True if rows of x that were widened for the other, of the same element type and depth, serve this one.
+   */
+  bool widens_like(const WeightView& other) const {
+    return packed_ == other.packed_ && summed_group_ == other.summed_group_;
+  }
   /** Row o of a packed matrix in the bits of mx::dequantize. */
   void dequantize(std::int64_t o, char* out) const {
     functions_->dequantize[element_](rows_, inputs_, o, out);
@@ -71,6 +74,7 @@ class WeightView {
   int inputs_ = 0, outputs_ = 0, count_ = 1;
   std::ptrdiff_t padded_ = 0;
   bool packed_ = false;
+  int summed_group_ = 0;  // elements whose sums stand behind a row of x, affine only
   const char* floats_ = nullptr;
   std::int64_t floats_stride_ = 0;  // elements from row to row
   PackedRows rows_{};
