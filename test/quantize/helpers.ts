@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { closeSync, openSync, readdirSync, readFileSync, readSync } from "node:fs";
 import { join } from "node:path";
 import { readSafetensorsHeader } from "../../src/checkpoint/safetensors.js";
 import type { TensorInfo } from "../../src/checkpoint/types.js";
@@ -25,7 +25,14 @@ export function tensorsOf(folder: string): Map<string, TensorInfo> {
 
 /** A tensor's bytes. */
 export function bytesOf({ file, offset, bytes }: TensorInfo): Buffer {
-  return readFileSync(file).subarray(offset, offset + bytes);
+  const read = Buffer.alloc(bytes);
+  const descriptor = openSync(file, "r");
+  try {
+    readSync(descriptor, read, 0, bytes, offset);
+  } finally {
+    closeSync(descriptor);
+  }
+  return read;
 }
 
 export function jsonOf(folder: string, name = "config.json"): Record<string, unknown> {
