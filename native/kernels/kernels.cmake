@@ -46,4 +46,5 @@ set(MLX_GEMMA_KERNEL_TEST_SOURCES
     ${_kernels}/test/experts_test.cpp
     ${_kernels}/test/kernels_test.cpp
     ${_kernels}/test/law_test.cpp
+    ${_kernels}/test/products_test.cpp
     ${_kernels}/test/quantized_test.cpp)

@@ -26,6 +26,18 @@ int uniform(int low, int high);
 /** Normal values times `size`. */
 mx::array normal(mx::Shape shape, mx::Dtype dtype, double size = 1.0);
 
+/**
+ * How large values are. Products of two large ones have room (some 1e30; 1e4 in float16), those of two tiny
+ * ones are subnormal in float32, subnormal ones are so themselves; mixed ones are of every size between.
+ */
+enum class Size { ordinary, large, tiny, subnormal, mixed };
+inline const std::vector<Size> kSizes{Size::ordinary, Size::large, Size::tiny, Size::subnormal, Size::mixed};
+const char* text(Size size);
+Size some_size();
+
+/** Random values of both signs. */
+mx::array sized(Size size, mx::Shape shape, mx::Dtype dtype);
+
 /** An evaluated array of these values. */
 mx::array from_values(const std::vector<float>& values, mx::Shape shape, mx::Dtype dtype);
 
@@ -45,9 +57,15 @@ mx::array restrided(const mx::array& a);
 double half_spacing(mx::Dtype dtype);
 double smallest_step(mx::Dtype dtype);
 
+/** The same values twice, along the last axis; with the other sign if `negated`. */
+mx::array doubled(const mx::array& a, bool negated);
+
 /** True if got is within `bound` of want and of the rounding of the dtype, or both are the same infinity or
  * NaN. */
 bool close(double got, double want, double bound, mx::Dtype dtype);
+
+/** close(); what share of the error that is allowed `kernel` used in float32 goes into the report. */
+bool within(const std::string& kernel, double got, double want, double bound, mx::Dtype dtype);
 
 std::string text(mx::Dtype dtype);
 
@@ -56,6 +74,7 @@ inline const std::vector<mx::Dtype> kTypes{mx::bfloat16, mx::float16, mx::float3
 void accuracy_tests();
 void blocks_tests();
 void law_tests();
+void products_tests();
 void quantized_tests();
 void experts_tests();
 

@@ -73,13 +73,13 @@ int finite_byte() {
   return (byte & 127) == 127 ? byte - 1 : byte;
 }
 
+}  // namespace
+
 mx::array doubled(const mx::array& a, bool negated) {
   mx::array out = mx::contiguous(mx::concatenate({a, negated ? mx::negative(a) : a}, -1));
   out.eval();
   return out;
 }
-
-}  // namespace
 
 QuantizedWeight packed_normal(const Packing& p, mx::Shape shape, mx::Dtype dtype, bool paired) {
   if (paired) shape.back() /= 2;

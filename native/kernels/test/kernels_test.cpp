@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <map>
 
 #include "check.h"
 #include "kernels/isa.h"
@@ -12,6 +13,14 @@ namespace {
 
 int passed = 0, failed = 0;
 std::string context;
+std::map<std::string, double> shares;  // by kernel, the largest
+
+void report_shares() {
+  for (const auto& [kernel, share] : shares) {
+    std::printf("  %s: worst error %.0f%% of its bound\n", kernel.c_str(), 100 * share);
+  }
+  shares.clear();
+}
 
 }  // namespace
 
@@ -90,6 +99,42 @@ bool close(double got, double want, double bound, mx::Dtype dtype) {
          bound + 1.001 * half_spacing(dtype) * (std::abs(want) + bound) + smallest_step(dtype);
 }
 
+bool within(const std::string& kernel, double got, double want, double bound, mx::Dtype dtype) {
+  if (dtype == mx::float32 && std::isfinite(want) && std::isfinite(got) && want != got) {
+    const double allowed = bound + half_spacing(dtype) * (std::abs(want) + bound) + smallest_step(dtype);
+    double& worst = shares[kernel];
+    worst = std::max(worst, std::abs(got - want) / allowed);
+  }
+  return close(got, want, bound, dtype);
+}
+
+const char* text(Size size) {
+  const char* names[] = {"ordinary", "large", "tiny", "subnormal", "mixed"};
+  return names[static_cast<int>(size)];
+}
+
+Size some_size() { return kSizes[uniform(0, static_cast<int>(kSizes.size()) - 1)]; }
+
+mx::array sized(Size size, mx::Shape shape, mx::Dtype dtype) {
+  const bool half = dtype == mx::float16;
+  switch (size) {
+    case Size::ordinary:
+      return normal(std::move(shape), dtype);
+    case Size::large:
+      return normal(std::move(shape), dtype, half ? 100 : 1e15);
+    case Size::tiny:
+      return normal(std::move(shape), dtype, half ? 1e-3 : 1e-20);
+    case Size::subnormal:
+      return normal(std::move(shape), dtype, half ? 1e-6 : 1e-40);
+    case Size::mixed:
+      break;
+  }
+  const mx::array exponents = mx::multiply(normal(shape, mx::float32), mx::array(half ? 2.0f : 8.0f));
+  mx::array out = mx::astype(mx::multiply(normal(shape, mx::float32), mx::exp(exponents)), dtype);
+  out.eval();
+  return out;
+}
+
 std::string text(mx::Dtype dtype) {
   return dtype == mx::bfloat16 ? "bf16" : dtype == mx::float16 ? "f16" : "f32";
 }
@@ -106,10 +151,12 @@ int main() {
     std::printf("%s\n", isa);
     test::set_context(isa);
     test::accuracy_tests();
+    test::products_tests();
     test::law_tests();
     test::blocks_tests();
     test::quantized_tests();
     test::experts_tests();
+    test::report_shares();
   }
   std::printf("%d passed, %d failed\n", test::passed, test::failed);
   return test::failed == 0 && test::passed > 0 ? 0 : 1;
