@@ -34,10 +34,14 @@ inline typename V::Float gelu(typename V::Float g) {
   return V::divide(g, V::add(V::splat(1.0f), exponential<V>(exponent)));
 }
 
-/** tanh: an odd polynomial (Cephes' tanhf) near 0, where 1 - 2 / (e^(2|x|) + 1) would cancel. */
+/**
+ * tanh: an odd polynomial (Cephes' tanhf) near 0, where 1 - 2 / (e^(2|x|) + 1) would cancel. Past 44, where
+ * tanh is 1, the polynomial would overflow.
+ */
 template <class V>
 inline typename V::Float hyperbolic_tangent(typename V::Float x) {
   using Float = typename V::Float;
+  x = V::maximum(V::splat(-44.0f), V::minimum(V::splat(44.0f), x));  // NaN stays
   const Float size = V::maximum(x, V::subtract(V::zero(), x));
   const Float square = V::multiply(x, x);
   Float p = V::splat(-5.70498872745e-3f);
@@ -46,7 +50,7 @@ inline typename V::Float hyperbolic_tangent(typename V::Float x) {
   p = V::fma(p, square, V::splat(1.33314422036e-1f));
   p = V::fma(p, square, V::splat(-3.33332819422e-1f));
   const Float near = V::fma(V::multiply(p, square), x, x);
-  const Float power = exponential<V>(V::minimum(V::splat(88.0f), V::add(size, size)));
+  const Float power = exponential<V>(V::add(size, size));
   const Float far = V::subtract(V::splat(1.0f), V::divide(V::splat(2.0f), V::add(power, V::splat(1.0f))));
   const Float limit = V::splat(0.625f);
   // The sign of x is x / |x|; at 0, where that is none, the polynomial is taken.
