@@ -19,29 +19,39 @@ struct Sum {
   double value = 0, bound = 0;
 };
 
+/** Weights, and the sizes that errors are measured by: a packed weight's before its bias takes from it. */
+struct Weights {
+  std::vector<double> values, sizes;
+
+  explicit Weights(std::vector<double> all) : values(std::move(all)), sizes(values) {
+    for (double& size : sizes) size = std::abs(size);
+  }
+};
+
 /**
- * |error| <= (I / 8 + 24) * 2^-24 * Σ|x w|: eight chains are the longest there are. Where steps are subnormal
- * each may be off by half of the smallest one, and a packed weight too.
+ * |error| <= (I / 8 + 24) * 2^-24 * Σ|x| size(w): eight chains are the longest there are. Where steps are
+ * subnormal each may be off by half of the smallest one.
  */
-Sum dot(const double* x, const double* w, int inputs) {
+Sum dot(const double* x, const double* w, const double* sizes, int inputs) {
   Sum sum;
   double size = 0, sizes_of_x = 0;
   for (int k = 0; k < inputs; ++k) {
     sum.value += x[k] * w[k];
-    size += std::abs(x[k] * w[k]);
+    size += std::abs(x[k]) * sizes[k];
     sizes_of_x += std::abs(x[k]);
   }
   sum.bound = (inputs / 8.0 + 24) * kEpsilon * size + (inputs + sizes_of_x) * 0x1p-149;
   return sum;
 }
 
-/** `rows` of x times each row of w, as found in `got`. */
-bool products_within(const std::string& kernel, const double* got, const double* x, const double* w, int rows,
-                     int outputs, int inputs, mx::Dtype dtype) {
+/** `rows` of x times each row of w from `first`, as found in `got`. */
+bool products_within(const std::string& kernel, const double* got, const double* x, const Weights& w,
+                     std::ptrdiff_t first, int rows, int outputs, int inputs, mx::Dtype dtype) {
   bool ok = true;
   for (int r = 0; r < rows; ++r) {
     for (int o = 0; o < outputs; ++o) {
-      const Sum want = dot(x + r * inputs, w + o * inputs, inputs);
+      const std::ptrdiff_t at = (first + o) * inputs;
+      const Sum want = dot(x + r * inputs, w.values.data() + at, w.sizes.data() + at, inputs);
       ok = ok && within(kernel, got[r * outputs + o], want.value, want.bound, dtype);
     }
   }
@@ -60,7 +70,7 @@ double e4m3(int code) {
 }
 
 /** The weights in float64, from the table in kernels.h and nothing else. */
-std::vector<double> meaning(const QuantizedWeight& w) {
+Weights meaning(const QuantizedWeight& w) {
   mx::array words = mx::contiguous(w.weight);
   words.eval();
   const std::uint32_t* at = words.data<std::uint32_t>();
@@ -88,7 +98,12 @@ std::vector<double> meaning(const QuantizedWeight& w) {
         break;
     }
   }
-  return out;
+  Weights all(std::move(out));
+  for (std::size_t i = 0; !biases.empty() && i < all.values.size(); ++i) {
+    const double bias = biases[i / w.group_size];
+    all.sizes[i] = std::abs(all.values[i] - bias) + std::abs(bias);
+  }
+  return all;
 }
 
 /** Random codes, scales of that size. Cancelling: biases that leave little of a weight, as real ones do. */
@@ -97,8 +112,9 @@ QuantizedWeight packed_sized(const Packing& p, Size size, bool cancelling, mx::S
   if (w.biases) {
     w.scales = mx::multiply(sized(size, w.scales.shape(), dtype),
                             mx::array(size == Size::large ? 0.01f : 1.0f, dtype));
-    w.biases = cancelling ? mx::multiply(w.scales, mx::array(-std::exp2(p.bits - 1.0f), dtype))
-                          : sized(size, w.scales.shape(), dtype);
+    const mx::array most(dtype == mx::float16 ? 6e4f : 3e38f, dtype);  // no infinite biases
+    const mx::array middle = mx::multiply(w.scales, mx::array(-std::exp2(p.bits - 1.0f), dtype));
+    w.biases = cancelling ? mx::clip(middle, mx::negative(most), most) : sized(size, w.scales.shape(), dtype);
     mx::eval({w.scales, *w.biases});
     return w;
   }
@@ -132,16 +148,18 @@ void floats(mx::Dtype dtype) {
     for (const Size of_x : kSizes) {
       for (const Size of_w : kSizes) {
         const mx::array x = sized(of_x, {rows, inputs}, dtype), w = sized(of_w, {outputs, inputs}, dtype);
-        const auto xs = numbers(x), ws = numbers(w), got = numbers(linear(x, w));
-        check(products_within("linear", got.data(), xs.data(), ws.data(), rows, outputs, inputs, dtype),
+        const auto xs = numbers(x), got = numbers(linear(x, w));
+        const Weights ws(numbers(w));
+        check(products_within("linear", got.data(), xs.data(), ws, 0, rows, outputs, inputs, dtype),
               "linear " + what + text(of_x) + " x, " + text(of_w) + " weights");
       }
     }
     for (const Size size : {Size::ordinary, Size::large, Size::mixed}) {
       const mx::array x = doubled(sized(size, {rows, inputs}, dtype), false);
       const mx::array w = doubled(normal({outputs, inputs}, dtype), true);
-      const auto xs = numbers(x), ws = numbers(w), got = numbers(linear(x, w));
-      check(products_within("linear", got.data(), xs.data(), ws.data(), rows, outputs, 2 * inputs, dtype),
+      const auto xs = numbers(x), got = numbers(linear(x, w));
+      const Weights ws(numbers(w));
+      check(products_within("linear", got.data(), xs.data(), ws, 0, rows, outputs, 2 * inputs, dtype),
             "linear " + what + "cancelling " + text(size));
     }
   }
@@ -155,34 +173,35 @@ void packed(const Packing& p, mx::Dtype dtype) {
       const bool cancelling = uniform(0, 1) == 0;
       const QuantizedWeight w = packed_sized(p, of_w, cancelling, {outputs, inputs}, dtype);
       const mx::array x = sized(of_x, {rows, inputs}, dtype);
-      const auto xs = numbers(x), ws = meaning(w), got = numbers(quantized_linear(x, w));
-      check(
-          products_within("quantized_linear", got.data(), xs.data(), ws.data(), rows, outputs, inputs, dtype),
-          "quantized_linear " + text(p) + " " + text(dtype) + " rows " + std::to_string(rows) + " I " +
-              std::to_string(inputs) + " " + text(of_x) + " x, " + text(of_w) + " scales");
+      const auto xs = numbers(x), got = numbers(quantized_linear(x, w));
+      const Weights ws = meaning(w);
+      check(products_within("quantized_linear", got.data(), xs.data(), ws, 0, rows, outputs, inputs, dtype),
+            "quantized_linear " + text(p) + " " + text(dtype) + " rows " + std::to_string(rows) + " I " +
+                std::to_string(inputs) + " " + text(of_x) + " x, " + text(of_w) + " scales");
     }
     // Weights that come back with the other sign.
     const int half = p.group_size * uniform(1, 600 / p.group_size);
     const QuantizedWeight w = packed_normal(p, {outputs, 2 * half}, dtype, true);
     const mx::array x = doubled(sized(some_size(), {rows, half}, dtype), false);
-    const auto xs = numbers(x), ws = meaning(w), got = numbers(quantized_linear(x, w));
+    const auto xs = numbers(x), got = numbers(quantized_linear(x, w));
+    const Weights ws = meaning(w);
     check(
-        products_within("quantized_linear", got.data(), xs.data(), ws.data(), rows, outputs, 2 * half, dtype),
+        products_within("quantized_linear", got.data(), xs.data(), ws, 0, rows, outputs, 2 * half, dtype),
         "quantized_linear " + text(p) + " " + text(dtype) + " rows " + std::to_string(rows) + " cancelling");
   }
 }
 
 /** Rows (t, j) of experts_linear against the matrix of expert indices[t, j], all of them in `weights`. */
 void experts_within(const std::string& what, const mx::array& x, const mx::array& indices,
-                    const std::vector<double>& weights, const mx::array& out) {
+                    const Weights& weights, const mx::array& out) {
   const int k = indices.shape(1), inputs = x.shape(2), outputs = out.shape(2);
   const auto xs = numbers(x), got = numbers(out), chosen = numbers(indices);
   bool ok = true;
   for (int i = 0; i < static_cast<int>(indices.size()); ++i) {
     const int row = x.shape(1) == 1 ? i / k : i;
-    const double* w = weights.data() + static_cast<std::ptrdiff_t>(chosen[i]) * outputs * inputs;
-    ok = ok && products_within("experts_linear", got.data() + i * outputs, xs.data() + row * inputs, w, 1,
-                               outputs, inputs, x.dtype());
+    ok = ok &&
+         products_within("experts_linear", got.data() + i * outputs, xs.data() + row * inputs, weights,
+                         static_cast<std::ptrdiff_t>(chosen[i]) * outputs, 1, outputs, inputs, x.dtype());
   }
   check(ok, "experts_linear " + what);
 }
@@ -197,7 +216,7 @@ void experts(mx::Dtype dtype) {
       const mx::array x = sized(size, {tokens, uniform(1, 2), inputs}, dtype);
       const std::string what = text(dtype) + " tokens " + std::to_string(tokens) + " " + text(size);
       const mx::array w = sized(some_size(), {count, outputs, inputs}, dtype);
-      experts_within(what, x, indices, numbers(w), experts_linear(x, w, indices));
+      experts_within(what, x, indices, Weights(numbers(w)), experts_linear(x, w, indices));
       const Packing& p = packings()[uniform(0, static_cast<int>(packings().size()) - 1)];
       const QuantizedWeight stack = packed_sized(p, some_size(), true, {count, outputs, inputs}, dtype);
       experts_within(what + " " + text(p), x, indices, meaning(stack), experts_linear(x, stack, indices));
@@ -256,9 +275,10 @@ void infinities(mx::Dtype dtype) {
 /** A product that is left out shows. */
 void negative_control() {
   const mx::array x = normal({3, 40}, mx::bfloat16), w = normal({20, 40}, mx::bfloat16);
-  const auto xs = numbers(x), ws = numbers(w);
+  const auto xs = numbers(x);
+  const Weights ws(numbers(w));
   const auto got = numbers(linear(rows_of(x, 1, 1, 40), rows_of(w, 1, 1, 40)));
-  check(!products_within("linear", got.data(), xs.data(), ws.data(), 3, 20, 40, mx::bfloat16),
+  check(!products_within("linear", got.data(), xs.data(), ws, 0, 3, 20, 40, mx::bfloat16),
         "negative control of the bound");
 }
 
@@ -271,11 +291,13 @@ void centroids(mx::Dtype dtype) {
                     table = sized(of_w, {clusters * size, hidden}, dtype);
     const mx::array centroids = sized(of_w, {clusters, hidden}, dtype);
     const mx::array chosen = top_clusters(h, centroids, k);
-    const auto hs = numbers(h), cs = numbers(centroids), ts = numbers(table), picked = numbers(chosen);
+    const auto hs = numbers(h), picked = numbers(chosen);
+    const Weights cs(numbers(centroids)), ts(numbers(table));
     // Scores are compared once they are rounded, to infinity where float16 ends.
     const double most = dtype == mx::float16 ? 65504 : std::numeric_limits<float>::max();
     const auto limits = [&](int cluster) {
-      const Sum sum = dot(hs.data(), cs.data() + cluster * hidden, hidden);
+      const int at = cluster * hidden;
+      const Sum sum = dot(hs.data(), cs.values.data() + at, cs.sizes.data() + at, hidden);
       const double off =
           sum.bound + 1.001 * half_spacing(dtype) * (std::abs(sum.value) + sum.bound) + smallest_step(dtype);
       return std::pair{std::clamp(sum.value - off, -most, most), std::clamp(sum.value + off, -most, most)};
@@ -294,9 +316,8 @@ void centroids(mx::Dtype dtype) {
     const auto got = numbers(logits);
     bool scored = true;
     for (int i = 0; i < k; ++i) {
-      const double* rows = ts.data() + static_cast<int>(picked[i]) * size * hidden;
-      scored = scored && products_within("cluster_scores", got.data() + i * size, hs.data(), rows, 1, size,
-                                         hidden, dtype);
+      scored = scored && products_within("cluster_scores", got.data() + i * size, hs.data(), ts,
+                                         static_cast<int>(picked[i]) * size, 1, size, hidden, dtype);
     }
     check(scored, "cluster_scores " + what);
   }
