@@ -1,7 +1,7 @@
 import { Command, Option } from "commander";
-import { DEFAULTS, DTYPES, MAX_DRAFT_TOKENS } from "../options.js";
+import { DEFAULTS, MAX_DRAFT_TOKENS } from "../options.js";
 import type { Flags } from "./flags.js";
-import { choiceOption, idsOption, numberOption, textsOption } from "./options.js";
+import { choiceOption, dtypeOption, idsOption, numberOption, textsOption, threadsOption } from "./options.js";
 import { COLOUR_MODES } from "./ui/colour-mode.js";
 
 const K = { low: 0, high: MAX_DRAFT_TOKENS, whole: true } as const;
@@ -58,14 +58,8 @@ export function generateCommand(): Command {
     .addOption(
       numberOption("--chunk-size <n>", "prompt tokens of one evaluation", COUNT).default(DEFAULTS.chunkSize),
     )
-    .addOption(choiceOption("--dtype <dtype>", "cast the weights (default: the checkpoint's)", DTYPES))
-    .addOption(
-      numberOption("--threads <n>", "of the CPU; 0: one for each core", {
-        low: 0,
-        high: 1024,
-        whole: true,
-      }).default(0),
-    )
+    .addOption(dtypeOption())
+    .addOption(threadsOption())
     .option("--require-exact", "refuse a device on which drafted text may differ from plain text")
     .option("--json", "one JSON object instead of text")
     .addOption(new Option("--stats", "the account in full, on stderr").conflicts("quiet"))

@@ -1,5 +1,6 @@
 import { Option } from "commander";
 import { MlxGemmaError } from "../errors.js";
+import { DTYPES } from "../options.js";
 
 /** What a number may be. Bounds are included. */
 export interface NumberRange {
@@ -40,14 +41,40 @@ export function choiceOption(flags: string, description: string, choices: readon
   });
 }
 
+/** What weights are cast to at load. */
+export function dtypeOption(): Option {
+  return choiceOption("--dtype <dtype>", "cast the weights (default: the checkpoint's)", DTYPES);
+}
+
+export function threadsOption(): Option {
+  const range = { low: 0, high: 1024, whole: true } as const;
+  return numberOption("--threads <n>", "of the CPU; 0: one for each core", range).default(0);
+}
+
 /** An option that takes token ids: `2,5,7`. */
 export function idsOption(flags: string, description: string): Option {
+  return listOption(flags, description, {
+    expected: "token ids such as 2,5,7",
+    read: (part) => (/^\s*\d{1,9}\s*$/.test(part) ? Number(part) : undefined),
+  });
+}
+
+/** How the parts of a list are read. */
+export interface ListParts<T> {
+  /** For the message about a wrong one. */
+  readonly expected: string;
+  /** Undefined: not one of them. */
+  readonly read: (part: string) => T | undefined;
+}
+
+/** An option that takes a list, separated by commas. */
+export function listOption<T>(flags: string, description: string, { expected, read }: ListParts<T>): Option {
   const option = new Option(flags, description);
   return option.argParser((text: string) =>
     text.split(",").map((part) => {
-      if (!/^\s*\d{1,9}\s*$/.test(part))
-        throw wrong(option, "token ids such as 2,5,7", text === "" ? text : part);
-      return Number(part);
+      const value = read(part);
+      if (value === undefined) throw wrong(option, expected, text === "" ? text : part);
+      return value;
     }),
   );
 }

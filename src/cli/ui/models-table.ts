@@ -1,7 +1,8 @@
 import type { ChalkInstance } from "chalk";
-import Table from "cli-table3";
 import { size } from "../../units.js";
 import type { ListedModel, Models } from "../run-models.js";
+import { table } from "./table.js";
+import { wrapWords } from "./wrap.js";
 
 /** `mlx-gemma models` for people. Where the columns are too few for tables, each entry has lines of its own. */
 export function modelsTables(models: Models, chalk: ChalkInstance, columns: number): string {
@@ -37,12 +38,10 @@ export function modelsTables(models: Models, chalk: ChalkInstance, columns: numb
       chalk,
       columns,
     ),
-    chalk.dim(
-      wrap(
-        `  Of the text model; a download brings the vision and sound parts too. Memory: weights, and keys and values of ${context} tokens.`,
-        columns,
-      ),
-    ),
+    ...wrapWords(
+      `Of the text model; a download brings the vision and sound parts too. Memory: weights, and keys and values of ${context} tokens.`,
+      columns - 2,
+    ).map((line) => chalk.dim(`  ${line}`)),
   ].join("\n");
 }
 
@@ -50,69 +49,4 @@ function remark({ kind, assistant, missing }: ListedModel): string {
   if (missing.length > 0) return `incomplete (${missing[0]}${missing.length > 1 ? " …" : ""}): pull it again`;
   if (kind === "assistant") return "";
   return assistant === null ? "its assistant is not there" : `assistant: ${assistant}`;
-}
-
-const BARE = {
-  top: "",
-  "top-mid": "",
-  "top-left": "",
-  "top-right": "",
-  bottom: "",
-  "bottom-mid": "",
-  "bottom-left": "",
-  "bottom-right": "",
-  left: " ",
-  "left-mid": "",
-  mid: "",
-  "mid-mid": "",
-  right: "",
-  "right-mid": "",
-  middle: " ",
-};
-
-function table(
-  head: readonly string[],
-  rows: readonly (readonly string[])[],
-  chalk: ChalkInstance,
-  columns: number,
-): string {
-  const widths = head.map((_, column) => Math.max(...[head, ...rows].map((row) => row[column]?.length ?? 0)));
-  const needed = widths.reduce((sum, width) => sum + width + 3, 1);
-  if (needed > columns) {
-    return rows
-      .flatMap(([first = "", ...rest]) => [
-        `  ${first}`,
-        ...rest.flatMap((cell, index) =>
-          cell === "" ? [] : [chalk.dim(`    ${label(head[index + 1])}${cell}`)],
-        ),
-      ])
-      .join("\n");
-  }
-  const drawn = new Table({
-    chars: BARE,
-    style: { head: [], border: [], compact: true, "padding-left": 1, "padding-right": 0 },
-  });
-  drawn.push(
-    head.map((name) => chalk.dim(name)),
-    ...rows.map((row) => [...row]),
-  );
-  return drawn
-    .toString()
-    .split("\n")
-    .map((line) => line.trimEnd())
-    .join("\n");
-}
-
-function label(name = ""): string {
-  return name === "" ? "" : `${name}: `;
-}
-
-function wrap(text: string, columns: number): string {
-  const lines = [""];
-  for (const word of text.trim().split(" ")) {
-    const last = lines.length - 1;
-    if (`  ${lines[last]} ${word}`.length > columns && lines[last] !== "") lines.push(word);
-    else lines[last] = `${lines[last]} ${word}`.trim();
-  }
-  return lines.map((line) => `  ${line}`).join("\n");
 }
