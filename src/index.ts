@@ -23,3 +23,4 @@ export {
 } from "./options.js";
 export type { SamplingOptions } from "./speculative/sampling.js";
 export type { Exactness, GenerationStats } from "./speculative/stats.js";
+export type { ChatMessage } from "./text/chat-template.js";

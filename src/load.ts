@@ -20,7 +20,8 @@ import { type ChatMessage, openChatTemplate } from "./text/chat-template.js";
 import { refuseMediaText } from "./text/media.js";
 import { openTokenizer, type Tokenizer } from "./text/tokenizer.js";
 
-const DTYPE_OF = { bf16: "bfloat16", f16: "float16", f32: "float32" } as const;
+/** Names of element types, as MLX has them. */
+export const DTYPE_OF = { bf16: "bfloat16", f16: "float16", f32: "float32" } as const;
 
 /** A loaded target, with its drafter and tokenizer where there are some. Dispose it to give the memory back. */
 export interface LoadedPair extends Disposable {
@@ -43,6 +44,8 @@ export interface LoadedPair extends Disposable {
    * asks for an image, sound or video, `disposed`.
    */
   encodePrompt(prompt: string, options?: EncodeOptions): Promise<number[]>;
+  /** Token ids of a chat in the checkpoint's template, ending where the model's answer begins; errors as `encodePrompt`. */
+  encodeChat(messages: readonly ChatMessage[]): Promise<number[]>;
 }
 
 /**
@@ -98,6 +101,19 @@ export async function load(options: LoadOptions = {}): Promise<LoadedPair> {
     throw error;
   }
   let disposed = false;
+  const text = () => {
+    if (disposed) throw new MlxGemmaError("disposed", "the pair is disposed");
+    if (tokenizer && template) return { tokenizer, template };
+    throw new MlxGemmaError(
+      "checkpoint",
+      `${checkpoint.folder} has no tokenizer.json to read a prompt with; copy it there, or give --prompt-ids`,
+    );
+  };
+  const encodeChat = async (messages: readonly ChatMessage[]) => {
+    const { tokenizer, template } = text();
+    for (const { content } of messages) refuseMediaText(content);
+    return tokenizer.encode(await template.render(messages));
+  };
 
   return {
     target,
@@ -119,19 +135,15 @@ export async function load(options: LoadOptions = {}): Promise<LoadedPair> {
         : [`${checkpoint.folder} has no tokenizer.json: answers are token ids, without text`]),
     ],
     async encodePrompt(prompt, { raw = false, system } = {}) {
-      if (disposed) throw new MlxGemmaError("disposed", "the pair is disposed");
-      if (!tokenizer || !template) {
-        throw new MlxGemmaError(
-          "checkpoint",
-          `${checkpoint.folder} has no tokenizer.json to read a prompt with; copy it there, or give --prompt-ids`,
-        );
+      if (!raw) {
+        const turns: ChatMessage[] = [{ role: "user", content: prompt }];
+        return encodeChat(system === undefined ? turns : [{ role: "system", content: system }, ...turns]);
       }
-      for (const text of [prompt, system]) refuseMediaText(text ?? "");
-      if (raw) return tokenizer.encodeRaw(prompt);
-      const messages: ChatMessage[] = [{ role: "user", content: prompt }];
-      if (system !== undefined) messages.unshift({ role: "system", content: system });
-      return tokenizer.encode(await template.render(messages));
+      const { tokenizer } = text();
+      refuseMediaText(prompt);
+      return tokenizer.encodeRaw(prompt);
     },
+    encodeChat,
     [Symbol.dispose]() {
       disposed = true;
       release();

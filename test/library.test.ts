@@ -25,6 +25,35 @@ async function endOf(events: AsyncIterable<GenerationEvent>) {
   return last;
 }
 
+describe("encodeChat", () => {
+  it("of one turn is encodePrompt, with and without a system turn", async () => {
+    const turn = { role: "user", content: FOX } as const;
+    expect(await pair.encodeChat([turn])).toEqual(fox);
+    const system = "You are brief.";
+    expect(await pair.encodeChat([{ role: "system", content: system }, turn])).toEqual(
+      await pair.encodePrompt(FOX, { system }),
+    );
+  });
+
+  it("of several turns holds them all, and refuses an image in any", async () => {
+    const turns = ["Hi there", "Hello", "Bye"].map((content, index) => ({
+      role: index === 1 ? ("assistant" as const) : ("user" as const),
+      content,
+    }));
+    expect(pair.tokenizer?.decode(await pair.encodeChat(turns))).toMatch(/Hi there.*Hello.*Bye/s);
+    const withImage = [{ role: "user", content: "<|image|>" }, ...turns] as const;
+    await expect(pair.encodeChat(withImage)).rejects.toMatchObject({ code: "usage" });
+  });
+
+  it("after dispose is an error", async () => {
+    const own = await load({});
+    own[Symbol.dispose]();
+    await expect(own.encodeChat([{ role: "user", content: "Hi" }])).rejects.toMatchObject({
+      code: "disposed",
+    });
+  });
+});
+
 describe("events", () => {
   it("are the prompt's chunks, the rounds' tokens, one end", async () => {
     const events = await all(generate(pair, { promptIds: fox, maxTokens: 40, chunkSize: 6 }));

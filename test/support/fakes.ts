@@ -148,6 +148,7 @@ export function fakePair(target: Target, drafter?: Drafter, eosTokenIds: readonl
     exact: "by construction",
     warnings: [],
     encodePrompt: () => Promise.reject(new Error("a fake has no tokenizer")),
+    encodeChat: () => Promise.reject(new Error("a fake has no tokenizer")),
     [Symbol.dispose]() {},
   };
 }
