@@ -70,6 +70,10 @@ Napi::Value Memory(const Napi::CallbackInfo& info) {
   });
 }
 
+void ResetPeakMemory(const Napi::CallbackInfo& info) {
+  Guarded(info.Env(), [] { mx::reset_peak_memory(); });
+}
+
 void ClearCache(const Napi::CallbackInfo& info) {
   Guarded(info.Env(), [&] {
     mx::clear_cache();
@@ -159,6 +163,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
     exports.Set("setThreads", Napi::Function::New<SetThreads>(env, "setThreads"));
     exports.Set("counters", Napi::Function::New<Counters>(env, "counters"));
     exports.Set("memory", Napi::Function::New<Memory>(env, "memory"));
+    exports.Set("resetPeakMemory", Napi::Function::New<ResetPeakMemory>(env, "resetPeakMemory"));
     exports.Set("clearCache", Napi::Function::New<ClearCache>(env, "clearCache"));
     exports.Set("fromInt32", Napi::Function::New<FromInt32>(env, "fromInt32"));
     exports.Set("fromFloat32", Napi::Function::New<FromFloat32>(env, "fromFloat32"));

@@ -288,6 +288,8 @@ export interface NativeModule {
   createTarget(config: NativeTargetConfig, weights: Readonly<Record<string, NativeArray>>): NativeTarget;
   /** MLX's memory: bytes in arrays, bytes cached for reuse, peak. */
   memory(): { readonly active: number; readonly cache: number; readonly peak: number };
+  /** Lets the peak begin anew at 0: at the next allocation it is what is active then. */
+  resetPeakMemory(): void;
   /** Gives MLX's cached buffers, and with glibc the free pages of the heap, back to the system. */
   clearCache(): void;
 }
