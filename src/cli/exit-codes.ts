@@ -18,14 +18,20 @@ export const EXIT_CODES: Readonly<Record<ErrorCode, number>> = {
 /** For what is no `MlxGemmaError`: a defect of ours, or an output that can't be written. */
 export const EXIT_OTHER = 1;
 
+/** `bench --compare` found a regression. A broken checkpoint has the same code: neither is a pass. */
+export const EXIT_REGRESSION = 3;
+
 /** Ended by SIGTERM. */
 export const EXIT_TERMINATED = 143;
 
 const MEANINGS: readonly (readonly [number, string])[] = [
   [0, "done; also when the reader of a pipe has seen enough"],
-  [EXIT_OTHER, "an output that can't be written, or a defect of mlx-gemma"],
+  [EXIT_OTHER, "an output that can't be written, a defect of mlx-gemma, or a bench whose drafted ids differ"],
   [EXIT_CODES.usage, "an option or a prompt that can't be taken"],
-  [EXIT_CODES.checkpoint, "a checkpoint that is missing, broken or no Gemma 4"],
+  [
+    EXIT_CODES.checkpoint,
+    "a checkpoint that is missing, broken or no Gemma 4; of bench --compare also a regression",
+  ],
   [EXIT_CODES.pair, "target and assistant do not fit"],
   [EXIT_CODES.unsupported, "a checkpoint that this version cannot run yet"],
   [EXIT_CODES.context, "a prompt longer than the model has positions for"],

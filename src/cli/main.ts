@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { MlxGemmaError } from "../errors.js";
+import { benchCommand } from "./bench.js";
 import { EXIT_CODES, EXIT_HELP, EXIT_OTHER } from "./exit-codes.js";
 import { generateCommand } from "./generate.js";
 import { modelsCommand } from "./models.js";
@@ -30,7 +31,13 @@ function program(): Command {
     .exitOverride()
     .configureOutput({ outputError: (text, write) => write(asLine(text)) })
     .addHelpText("after", EXIT_HELP);
-  for (const command of [generateCommand(), pullCommand(), modelsCommand(), quantizeCommand()]) {
+  for (const command of [
+    generateCommand(),
+    benchCommand(),
+    pullCommand(),
+    modelsCommand(),
+    quantizeCommand(),
+  ]) {
     for (const each of [command, ...command.commands]) each.copyInheritedSettings(main);
     main.addCommand(command.addHelpText("after", EXIT_HELP));
   }
@@ -53,7 +60,7 @@ function asLine(text: string): string {
 
 /** The command that was given, if it is one. */
 function commandIn(argv: readonly string[]): string | undefined {
-  return ["generate", "pull", "models", "quantize"].find((name) => name === argv[2]);
+  return ["generate", "bench", "pull", "models", "quantize"].find((name) => name === argv[2]);
 }
 
 /** One line for a user's mistake, a stack only for a defect of ours; returns the exit code. */

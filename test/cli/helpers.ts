@@ -23,7 +23,7 @@ export interface Outcome {
 export interface RunOptions {
   readonly input?: string | Uint8Array;
   readonly env?: Readonly<Record<string, string>>;
-  /** Sent once stdout has this text. */
+  /** Sent once stdout or stderr has this text. */
   readonly kill?: { readonly after: string; readonly signal: NodeJS.Signals };
   /** Closes our end of stdout at the first bytes. */
   readonly closeStdout?: true;
@@ -36,15 +36,19 @@ export function mlxGemma(args: readonly string[], options: RunOptions = {}): Pro
     let stdout = "";
     let stderr = "";
     let { kill } = options;
+    const killIn = (shown: string) => {
+      if (!kill || !shown.includes(kill.after)) return;
+      child.kill(kill.signal);
+      kill = undefined;
+    };
     child.stdout.setEncoding("utf8").on("data", (text: string) => {
       stdout += text;
       if (options.closeStdout) child.stdout.destroy();
-      if (!kill || !stdout.includes(kill.after)) return;
-      child.kill(kill.signal);
-      kill = undefined;
+      killIn(stdout);
     });
     child.stderr.setEncoding("utf8").on("data", (text: string) => {
       stderr += text;
+      killIn(stderr);
     });
     child.on("error", reject).on("close", (code) => resolve({ code, stdout, stderr }));
     // A command that does not read its stdin may be gone before all is written.

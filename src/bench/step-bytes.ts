@@ -1,0 +1,89 @@
+import type {
+  AssistantCheckpoint,
+  FloatDtype,
+  StoredDtype,
+  TargetCheckpoint,
+  WeightSource,
+} from "../checkpoint/types.js";
+
+/** Bytes of a float that weights may be cast to at load. */
+const FLOAT_BYTES: Readonly<Record<FloatDtype, number>> = { bfloat16: 2, float16: 2, float32: 4 };
+
+/** A step's place: how many keys it may see, how many rows it computes. */
+export interface StepShape {
+  readonly position: number;
+  readonly rows: number;
+}
+
+/** Bytes that steps must read from memory: weights, and keys and values. */
+export interface StepBytes {
+  /** One target step. */
+  target(shape: StepShape): number;
+  /** One step of the drafter; 0 without one. */
+  draft(position: number): number;
+}
+
+/**
+ * What steps read, from the checkpoints' descriptions. The per-layer embedding gives a row, which is nothing; of experts
+ * those count that `rows` tokens are expected to choose, were each choice as likely and independent; of the drafter's
+ * clusters the ones that are scored. Activations are left out: they stay in caches.
+ *
+ * @param dtype what floats are cast to at load; absent: they stay
+ */
+export function stepBytes(
+  target: TargetCheckpoint,
+  assistant?: AssistantCheckpoint,
+  dtype?: FloatDtype,
+): StepBytes {
+  const inMemory = (source: WeightSource) => weightBytes(source, dtype);
+  const weights = { fixed: 0, experts: 0 };
+  for (const [name, source] of target.weights.tensors) {
+    if (name.startsWith("embed_tokens_per_layer.")) continue;
+    weights[name.includes(".experts.") ? "experts" : "fixed"] += inMemory(source);
+  }
+  const { experts, layers, slidingWindow } = target.config;
+  const unchosen = experts ? 1 - experts.topK / experts.count : 0;
+  const keyBytes = FLOAT_BYTES[dtype ?? target.weights.dtype];
+  const cache = (of: readonly LayerKeys[], window: number, position: number) =>
+    of.reduce((sum, layer) => {
+      const keys = layer.type === "full_attention" ? position : Math.min(window, position);
+      return sum + 2 * keys * layer.numKvHeads * layer.headDim * keyBytes;
+    }, 0);
+
+  let drafter = 0;
+  for (const [name, source] of assistant?.weights.tensors ?? []) {
+    drafter += inMemory(source) * (isHead(name) ? scoredShare(assistant) : 1);
+  }
+  return {
+    target: ({ position, rows }) =>
+      weights.fixed + weights.experts * (1 - unchosen ** rows) + cache(layers, slidingWindow, position),
+    draft: (position) =>
+      assistant ? drafter + cache(assistant.config.layers, assistant.config.slidingWindow, position) : 0,
+  };
+}
+
+/** What of a layer says how many bytes its keys have. */
+interface LayerKeys {
+  readonly type: string;
+  readonly numKvHeads: number;
+  readonly headDim: number;
+}
+
+/** Tensors of an assistant of which only the scored clusters' part is read. */
+function isHead(name: string): boolean {
+  return name.startsWith("model.embed_tokens.") || name === "masked_embedding.token_ordering";
+}
+
+function scoredShare(assistant: AssistantCheckpoint | undefined): number {
+  const head = assistant?.config.centroidHead;
+  return head ? head.topK / head.numCentroids : 1;
+}
+
+function weightBytes({ shape, dtype, bytes }: WeightSource, cast: FloatDtype | undefined): number {
+  if (!cast || !isFloat(dtype)) return bytes;
+  return shape.reduce((product, extent) => product * extent, 1) * FLOAT_BYTES[cast];
+}
+
+function isFloat(dtype: StoredDtype): dtype is FloatDtype {
+  return dtype in FLOAT_BYTES;
+}

@@ -1,0 +1,138 @@
+import { Command, Option } from "commander";
+import {
+  BENCH_DEFAULTS,
+  OUTPUT_FORMATS,
+  type OutputFormat,
+  SUITES,
+  type SuiteName,
+} from "../bench/options.js";
+import { MlxGemmaError } from "../errors.js";
+import { type DtypeName, MAX_DRAFT_TOKENS } from "../options.js";
+import {
+  choiceOption,
+  dtypeOption,
+  listOption,
+  numberOption,
+  textsOption,
+  threadsOption,
+} from "./options.js";
+import { type GivenSampling, samplingOption } from "./sampling-option.js";
+import { COLOUR_MODES, type ColourMode } from "./ui/colour-mode.js";
+
+/** The options of `bench`, as they were parsed. */
+export interface BenchFlags {
+  readonly model?: string;
+  readonly draft: string;
+  readonly draftTokens?: readonly number[];
+  readonly suite?: readonly SuiteName[];
+  readonly prompts?: readonly string[];
+  readonly maxTokens: number;
+  readonly repetitions: number;
+  readonly context?: readonly number[];
+  readonly sampling?: readonly GivenSampling[];
+  readonly output: OutputFormat;
+  readonly save?: string;
+  readonly compare?: string;
+  readonly tolerance: number;
+  readonly offline?: true;
+  readonly dtype?: DtypeName;
+  readonly threads: number;
+  readonly quiet?: true;
+  readonly color: ColourMode;
+}
+
+/** `mlx-gemma bench`: its options. What it does is loaded when it runs. */
+export function benchCommand(): Command {
+  return new Command("bench")
+    .description(
+      "Measures whether drafting pays: for this model, on this machine, by kind of text and number of draft tokens.",
+    )
+    .option(
+      "-m, --model <which>",
+      "a Gemma 4 checkpoint: a folder, or org/name[@revision] of the hub (default: the embedded tiny pair)",
+    )
+    .addOption(
+      new Option(
+        "--draft <who>",
+        "who proposes tokens: assistant (the one that belongs to the model), a folder, or org/name; none measures plain decoding alone",
+      ).default("assistant"),
+    )
+    .addOption(
+      listOption(
+        "--draft-tokens <K,…>",
+        `proposals a round, 0 to ${MAX_DRAFT_TOKENS} each; plain decoding is always measured (default: ${BENCH_DEFAULTS.draftTokens.join(",")})`,
+        { expected: `whole numbers from 0 to ${MAX_DRAFT_TOKENS}, such as 1,3,6`, read: readDraftTokens },
+      ),
+    )
+    .addOption(
+      listOption(
+        "--suite <name,…>",
+        `kinds of text: ${SUITES.join(", ")} (default: ${BENCH_DEFAULTS.suites.join(",")})`,
+        {
+          expected: `suites among ${SUITES.join(", ")}`,
+          read: (part) => SUITES.find((name) => name === part),
+        },
+      ),
+    )
+    .addOption(
+      textsOption("--prompts <file>", "prompts of your own, JSONL of strings or chats (may be given again)"),
+    )
+    .addOption(
+      numberOption("-n, --max-tokens <N>", "the most tokens of an answer", { low: 2, whole: true }).default(
+        BENCH_DEFAULTS.maxTokens,
+      ),
+    )
+    .addOption(
+      numberOption("-r, --repetitions <R>", "of every measurement, after a warm-up", {
+        low: 1,
+        high: 1000,
+        whole: true,
+      }).default(BENCH_DEFAULTS.repetitions),
+    )
+    .addOption(
+      listOption("--context <N,…>", "tokens to fill every prompt up to (default: prompts as they are)", {
+        expected: "numbers of tokens, such as 512,4096",
+        read: (part) => (/^[1-9]\d{0,7}$/.test(part) ? Number(part) : undefined),
+      }),
+    )
+    .addOption(
+      samplingOption(
+        "--sampling <how>",
+        "greedy, or T=0.7, with top-k=, top-p=, min-p=, seed= after commas (may be given again; default: greedy)",
+      ),
+    )
+    .addOption(
+      choiceOption("-o, --output <format>", "of the result on stdout", OUTPUT_FORMATS).default("table"),
+    )
+    .option("--save <file>", "write all figures as JSON, for --compare")
+    .option("--compare <file>", "hold the figures against a saved run; a regression is exit code 3")
+    .addOption(
+      numberOption("--tolerance <share>", "how much lower a figure may be without being a regression", {
+        low: 0,
+        high: 1,
+      }).default(BENCH_DEFAULTS.tolerance),
+    )
+    .option("--offline", "take what the hub's cache has, download nothing")
+    .addOption(dtypeOption())
+    .addOption(threadsOption())
+    .option("-q, --quiet", "no progress, no notes")
+    .addOption(choiceOption("--color <when>", "colours", COLOUR_MODES).default("auto"))
+    .addHelpText(
+      "after",
+      "\nExamples:\n  mlx-gemma bench --suite chat --draft-tokens 1,3,6\n  mlx-gemma bench --prompts mine.jsonl --save before.json\n  mlx-gemma bench --prompts mine.jsonl --compare before.json",
+    )
+    .action(async (flags: BenchFlags) => {
+      const { runBench } = await import("./run-bench.js");
+      await runBench(flags);
+    });
+}
+
+function readDraftTokens(part: string): number | undefined {
+  if (part === "auto") {
+    throw new MlxGemmaError(
+      "usage",
+      "--draft-tokens: auto cannot be measured yet; give numbers such as 1,3,6",
+    );
+  }
+  return /^\d{1,2}$/.test(part) && Number(part) <= MAX_DRAFT_TOKENS ? Number(part) : undefined;
+}
