@@ -1,5 +1,5 @@
 import { MlxGemmaError } from "../errors.js";
-import type { NativeLayerConfig } from "../mlx/native.js";
+import type { LayerType, NativeLayerConfig } from "../mlx/native.js";
 import { originOf } from "./known-pairs.js";
 import { LAYER_TYPES } from "./layers.js";
 import { nameOfFolder } from "./locate.js";
@@ -36,8 +36,11 @@ export function checkPair(target: TargetCheckpoint, assistant: AssistantCheckpoi
   };
 }
 
-/** What does not keep an assistant from drafting, though it was not made for this target. */
-function differences(target: TargetCheckpoint, assistant: AssistantCheckpoint): string[] {
+/** A checkpoint, as far as notes on a pair need it. */
+type Named<C> = { readonly folder: string; readonly config: C };
+
+/** What does not keep an assistant from drafting, though it was not made for this target; a reason each. */
+export function differences(target: Named<TargetConfig>, assistant: Named<AssistantConfig>): string[] {
   const reasons: string[] = [];
   const bits = new Set(Object.values(target.config.quantization ?? {}).map((how) => how.bits));
   if (bits.size > 0) {
@@ -57,7 +60,8 @@ function differences(target: TargetCheckpoint, assistant: AssistantCheckpoint): 
   return reasons;
 }
 
-function renamedTokens(ids: readonly number[]): string[] {
+/** A reason more: tokens that only one of both has named. */
+export function renamedTokens(ids: readonly number[]): string[] {
   if (ids.length === 0) return [];
   return [`${ids.length} free tokens have another name in one of the tokenizers (the first is id ${ids[0]})`];
 }
@@ -66,40 +70,76 @@ function isUnified({ modelType }: TargetConfig | AssistantConfig): boolean {
   return modelType.startsWith("gemma4_unified");
 }
 
+/** One rule that a pair must keep, with both sides' values. */
+export interface PairRule {
+  /** `hidden size`, `rope of full_attention layers` … */
+  readonly what: string;
+  readonly target: string;
+  readonly assistant: string;
+  /** The assistant's config key. */
+  readonly key: string;
+  readonly fits: boolean;
+}
+
 /**
- * Checks that an assistant's network can read a target's embeddings, hidden states and K/V: their sizes, the
- * vocabulary's, the window and rope must be the same.
+ * Checks that an assistant's network can read a target's embeddings, hidden states and K/V, by {@link pairRules}.
  *
- * @throws MlxGemmaError `pair` with both values.
+ * @throws MlxGemmaError `pair` with both values of the first rule that is broken.
  */
 export function checkFit(target: TargetConfig, assistant: AssistantConfig): void {
-  same("hidden size", target.hiddenSize, assistant.backboneHiddenSize, "backbone_hidden_size");
-  same("vocabulary", target.vocabSize, assistant.vocabSize, "text_config.vocab_size");
-  for (const type of LAYER_TYPES) {
-    const wanted = assistant.layers.find((layer) => layer.type === type);
-    if (!wanted) continue;
-    const source = exporter(target, type);
-    if (!source)
-      throw mismatch(`layers of type ${type}`, "none with K/V of its own", "reads their K/V", "layer_types");
+  const broken = pairRules(target, assistant).find(({ fits }) => !fits);
+  if (!broken) return;
+  throw new MlxGemmaError(
+    "pair",
+    `target and assistant do not fit: ${broken.what}: the target has ${broken.target}, the assistant ${broken.assistant} (its ${broken.key}); give the assistant that was made for this target`,
+  );
+}
+
+/** What must be the same in both: sizes, the vocabulary's, the window and rope, of each layer type that both have. */
+export function pairRules(target: TargetConfig, assistant: AssistantConfig): PairRule[] {
+  return [
+    same("hidden size", target.hiddenSize, assistant.backboneHiddenSize, "backbone_hidden_size"),
+    same("vocabulary", target.vocabSize, assistant.vocabSize, "text_config.vocab_size"),
+    ...LAYER_TYPES.flatMap((type) => layerRules(type, target, assistant)),
+  ];
+}
+
+function layerRules(type: LayerType, target: TargetConfig, assistant: AssistantConfig): PairRule[] {
+  const wanted = assistant.layers.find((layer) => layer.type === type);
+  if (!wanted) return [];
+  const source = exporter(target, type);
+  if (!source) {
+    return [
+      {
+        what: `layers of type ${type}`,
+        target: "none with K/V of its own",
+        assistant: "reads their K/V",
+        key: "layer_types",
+        fits: false,
+      },
+    ];
+  }
+  // The same rope turns heads of another size differently.
+  const over = source.headDim === wanted.headDim ? () => "" : (size: number) => `, heads of ${size}`;
+  return [
     same(
       `K/V heads of ${type} layers`,
       source.numKvHeads,
       wanted.numKvHeads,
       "text_config.num_key_value_heads",
-    );
-    same(`head size of ${type} layers`, source.headDim, wanted.headDim, "text_config.head_dim");
-    if (type === "sliding_attention") {
-      same("sliding window", target.slidingWindow, assistant.slidingWindow, "text_config.sliding_window");
-    }
-    if (!sameNumbers(target.inverseFrequencies[type], assistant.inverseFrequencies[type])) {
-      throw mismatch(
-        `rope of ${type} layers`,
-        rope(target.rope[type]),
-        rope(assistant.rope[type]),
-        "text_config.rope_parameters",
-      );
-    }
-  }
+    ),
+    same(`head size of ${type} layers`, source.headDim, wanted.headDim, "text_config.head_dim"),
+    ...(type === "sliding_attention"
+      ? [same("sliding window", target.slidingWindow, assistant.slidingWindow, "text_config.sliding_window")]
+      : []),
+    {
+      what: `rope of ${type} layers`,
+      target: rope(target.rope[type]) + over(source.headDim),
+      assistant: rope(assistant.rope[type]) + over(wanted.headDim),
+      key: "text_config.rope_parameters",
+      fits: sameNumbers(target.inverseFrequencies[type], assistant.inverseFrequencies[type]),
+    },
+  ];
 }
 
 /** The last producer of a type: the layer whose K/V the target exports. */
@@ -107,15 +147,8 @@ function exporter(target: TargetConfig, type: NativeLayerConfig["type"]): Native
   return target.layers.findLast((layer, index) => layer.type === type && layer.kvSource === index);
 }
 
-function same(what: string, target: number, assistant: number, key: string): void {
-  if (target !== assistant) throw mismatch(what, String(target), String(assistant), key);
-}
-
-function mismatch(what: string, target: string, assistant: string, key: string): MlxGemmaError {
-  return new MlxGemmaError(
-    "pair",
-    `target and assistant do not fit: ${what}: the target has ${target}, the assistant ${assistant} (its ${key}); give the assistant that was made for this target`,
-  );
+function same(what: string, target: number, assistant: number, key: string): PairRule {
+  return { what, target: String(target), assistant: String(assistant), key, fits: target === assistant };
 }
 
 function sameNumbers(a: Float32Array | undefined, b: Float32Array | undefined): boolean {

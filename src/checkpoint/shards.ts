@@ -1,10 +1,14 @@
 import { join } from "node:path";
+import type { MlxGemmaError } from "../errors.js";
 import { checkpointError, describe, isFile, isObject, quote, readJson } from "./json.js";
 import { readSafetensorsHeader } from "./safetensors.js";
 import type { TensorInfo } from "./types.js";
 
-const SINGLE = "model.safetensors";
-const INDEX = "model.safetensors.index.json";
+/** The file of a checkpoint that is one, and the index of one in shards. */
+export const SINGLE = "model.safetensors";
+export const INDEX = "model.safetensors.index.json";
+/** Bounds of an index. */
+export const INDEX_LIMITS = { maxBytes: 64 * 1024 * 1024, maxDepth: 8 } as const;
 const MAX_SHARDS = 10_000;
 
 /** The tensors of a folder. */
@@ -52,19 +56,13 @@ export function readTensors(folder: string): Map<string, TensorInfo> {
 }
 
 function openShards(folder: string, index: string): TensorDirectory {
-  const files = shardOfTensor(index);
+  const files = parseIndex(readJson(index, INDEX_LIMITS), index);
   const headers = new Map<string, Map<string, TensorInfo>>();
   const header = (shard: string): Map<string, TensorInfo> => {
     const known = headers.get(shard);
     if (known) return known;
     const file = join(folder, shard);
-    if (!isFile(file)) {
-      const count = [...files.values()].filter((name) => name === shard).length;
-      throw checkpointError(
-        index,
-        `expected the shard ${quote(shard)} (${count} tensors) beside it, found nothing there; download it`,
-      );
-    }
+    if (!isFile(file)) throw missingShard(files, shard, index);
     const read = readSafetensorsHeader(file);
     headers.set(shard, read);
     return read;
@@ -79,16 +77,45 @@ function openShards(folder: string, index: string): TensorDirectory {
       if (info) return info;
       const others = [...new Set(files.values())].filter((other) => isFile(join(folder, other)));
       const elsewhere = others.find((other) => header(other).has(name));
-      throw checkpointError(
-        index,
-        `expected tensor ${quote(name)} in ${quote(shard)}, found it ${elsewhere ? `in ${quote(elsewhere)}` : "nowhere"}; download the index and its shards again`,
-      );
+      throw misplaced(name, shard, elsewhere, index);
     },
   };
 }
 
-function shardOfTensor(index: string): Map<string, string> {
-  const json = readJson(index, { maxBytes: 64 * 1024 * 1024, maxDepth: 8 });
+/** The error for a shard that is not there. */
+export function missingShard(
+  files: ReadonlyMap<string, string>,
+  shard: string,
+  index: string,
+): MlxGemmaError {
+  const count = [...files.values()].filter((name) => name === shard).length;
+  return checkpointError(
+    index,
+    `expected the shard ${quote(shard)} (${count} tensors) beside it, found nothing there; download it`,
+  );
+}
+
+/** The error for a tensor that is not where the index says. @param elsewhere the shard that has it */
+export function misplaced(
+  name: string,
+  shard: string,
+  elsewhere: string | undefined,
+  index: string,
+): MlxGemmaError {
+  return checkpointError(
+    index,
+    `expected tensor ${quote(name)} in ${quote(shard)}, found it ${elsewhere ? `in ${quote(elsewhere)}` : "nowhere"}; download the index and its shards again`,
+  );
+}
+
+/**
+ * Reads an index.
+ *
+ * @param index its path, for errors
+ * @returns the shard of each tensor, by plain names
+ * @throws MlxGemmaError `checkpoint` for what is no index.
+ */
+export function parseIndex(json: unknown, index: string): Map<string, string> {
   const map = isObject(json) ? json.weight_map : undefined;
   if (!isObject(map)) {
     throw checkpointError(

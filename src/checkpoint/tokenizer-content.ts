@@ -4,39 +4,59 @@ import { MlxGemmaError } from "../errors.js";
 import { checkpointError, describe, isFile, isObject, quote, readJson } from "./json.js";
 
 const LIMITS = { maxBytes: 256 * 1024 * 1024, maxDepth: 32 };
+const FILE = "tokenizer.json";
 const MAX_ID = 2 ** 24;
 const AGAIN = "download tokenizer.json again";
 
 /** Tokens that a vocabulary keeps free: a fine-tune may give them a meaning without harm to the pair. */
 const FREE = /^[<[]?\|?unused[_-]?\d+\|?[>\]]?$/i;
 
+/** How two tokenizers differ. */
+export interface TokenizerDifference {
+  /** The first id that means something else, and both its names; absent: there is none. */
+  readonly mismatch?: { readonly id: number; readonly target: string; readonly assistant: string };
+  /** Ids before it that only a fine-tune has named: one tokenizer has a free token there. */
+  readonly renamed: readonly number[];
+}
+
 /**
  * Compares what the tokenizers of a target and its assistant call their ids, where both folders have one: drafts are
  * exchanged as ids. Files that are the same are not parsed.
  *
- * @returns ids that only a fine-tune has named: one tokenizer has a free token there
- * @throws MlxGemmaError `pair` with the first id that differs and both its names; `checkpoint` for a broken file.
+ * @throws MlxGemmaError `checkpoint` for a broken file.
  */
-export function compareTokenizers(targetFolder: string, assistantFolder: string): number[] {
-  const [target, assistant] = [targetFolder, assistantFolder].map((folder) => join(folder, "tokenizer.json"));
-  if (!target || !assistant || !isFile(target) || !isFile(assistant) || sameNames(target, assistant))
-    return [];
+export function tokenizerDifference(targetFolder: string, assistantFolder: string): TokenizerDifference {
+  const target = join(targetFolder, FILE);
+  const assistant = join(assistantFolder, FILE);
+  if (!isFile(target) || !isFile(assistant) || sameNames(target, assistant)) return { renamed: [] };
   const [theirs, ours] = [tokensById(target), tokensById(assistant)];
   const ids = [...new Set([...theirs.keys(), ...ours.keys()])].sort((a, b) => a - b);
   const renamed: number[] = [];
   for (const id of ids) {
     const [inTarget, inAssistant] = [theirs.get(id), ours.get(id)];
     if (inTarget === inAssistant) continue;
-    if ([inTarget, inAssistant].some((token) => token !== undefined && FREE.test(token))) {
-      renamed.push(id);
-      continue;
+    if (![inTarget, inAssistant].some((token) => token !== undefined && FREE.test(token))) {
+      return { mismatch: { id, target: name(inTarget), assistant: name(inAssistant) }, renamed };
     }
-    throw new MlxGemmaError(
-      "pair",
-      `target and assistant do not fit: tokenizers: id ${id} is ${name(inTarget)} in ${target} and ${name(inAssistant)} in ${assistant}; give the assistant that was made for this target`,
-    );
+    renamed.push(id);
   }
-  return renamed;
+  return { renamed };
+}
+
+/**
+ * As {@link tokenizerDifference}.
+ *
+ * @returns ids that only a fine-tune has named
+ * @throws MlxGemmaError `pair` with the first id that differs and both its names; `checkpoint` for a broken file.
+ */
+export function compareTokenizers(targetFolder: string, assistantFolder: string): readonly number[] {
+  const { mismatch, renamed } = tokenizerDifference(targetFolder, assistantFolder);
+  if (!mismatch) return renamed;
+  const { id, target, assistant } = mismatch;
+  throw new MlxGemmaError(
+    "pair",
+    `target and assistant do not fit: tokenizers: id ${id} is ${target} in ${join(targetFolder, FILE)} and ${assistant} in ${join(assistantFolder, FILE)}; give the assistant that was made for this target`,
+  );
 }
 
 function name(token: string | undefined): string {

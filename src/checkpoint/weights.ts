@@ -8,6 +8,7 @@ import {
 import { checkpointError, quote } from "./json.js";
 import { checkPacked, checkPlain, floatDtype } from "./packed.js";
 import type { PackingRules } from "./packing-rules.js";
+import { type Report, reporting, strict } from "./report.js";
 import type { TensorDirectory } from "./shards.js";
 import type {
   AssistantConfig,
@@ -29,6 +30,8 @@ export interface PlanInput<C> {
   readonly tensors: TensorDirectory;
   /** Absent: config.json says nothing of packed weights. */
   readonly packing?: PackingRules | undefined;
+  /** Told every weight that is missing or wrong; by default the first one is thrown. The plan leaves them out. */
+  readonly report?: Report | undefined;
 }
 
 /**
@@ -40,7 +43,7 @@ export interface PlanInput<C> {
  */
 export function planTarget(input: PlanInput<TargetConfig>): WeightPlan {
   const { folder, config, tensors } = input;
-  const prefix = PREFIXES.find((candidate) => tensors.has(`${candidate}embed_tokens.weight`));
+  const prefix = textPrefix(tensors);
   if (prefix === undefined) {
     const names = PREFIXES.map((candidate) => `${candidate}embed_tokens.weight`).join(", ");
     throw checkpointError(
@@ -48,9 +51,18 @@ export function planTarget(input: PlanInput<TargetConfig>): WeightPlan {
       `expected one of the tensors ${names}, found none of them; is this a Gemma 4 checkpoint?`,
     );
   }
-  const split = tensors.has(`${prefix}layers.0.experts.switch_glu.gate_proj.weight`);
-  const packaging: ExpertsPackaging = split ? "split" : "stacked";
-  return plan(input, targetWeights(config, packaging), prefix, "");
+  return plan(input, targetWeights(config, expertsPackaging(tensors)), prefix, "");
+}
+
+/** Where the experts of a target stand, if it has any. */
+export function expertsPackaging(tensors: Pick<TensorDirectory, "has">): ExpertsPackaging {
+  const first = `${textPrefix(tensors) ?? ""}layers.0.experts.switch_glu.gate_proj.weight`;
+  return tensors.has(first) ? "split" : "stacked";
+}
+
+/** What stands before the names of a target's text model in a packaging; undefined: its embedding is nowhere. */
+export function textPrefix(tensors: Pick<TensorDirectory, "has">): string | undefined {
+  return PREFIXES.find((candidate) => tensors.has(`${candidate}embed_tokens.weight`));
 }
 
 /** Finds an assistant's weights; errors as in {@link planTarget}. */
@@ -60,22 +72,22 @@ export function planAssistant(input: PlanInput<AssistantConfig>): WeightPlan {
 
 /** @param stem what stands before `embed_tokens` and `norm` in canonical names */
 function plan(
-  { folder, tensors, packing }: PlanInput<unknown>,
+  { folder, tensors, packing, report = strict }: PlanInput<unknown>,
   expected: readonly ExpectedWeight[],
   prefix: string,
   stem: string,
 ): WeightPlan {
-  checkPresence(folder, expected, prefix, tensors);
+  const present = checkPresence(folder, expected, prefix, tensors, report);
   const sources = new Map<string, WeightSource>();
   const quantization: Record<string, NativeQuantization> = {};
   const warnings: string[] = [];
   const found = { folder, prefix, tensors, packing };
-  for (const weight of expected) {
+  const planOne = (weight: ExpectedWeight): void => {
     const module = weight.name.replace(/\.weight$/, "");
     const packed = tensors.has(`${prefix}${module}.scales`);
     if (!packed) {
       sources.set(weight.name, source(prefix + weight.name, checkPlain(weight, found)));
-      continue;
+      return;
     }
     const { quantization: how, parts } = checkPacked(weight, module, found);
     quantization[module] = how;
@@ -87,7 +99,8 @@ function plan(
         `${folder}: the assistant's centroids are packed in ${how.bits} bits, which costs accepted drafts; they are read as they are, a conversion that leaves them out drafts better`,
       );
     }
-  }
+  };
+  for (const weight of present) reporting(report, prefix + weight.name, () => planOne(weight));
   const bytes = [...sources.values()].reduce((sum, { bytes: own }) => sum + own, 0);
   return { tensors: sources, dtype: computeDtype(sources, stem), bytes, quantization, warnings };
 }
@@ -96,20 +109,26 @@ function source(name: string, { file, shape, dtype, bytes }: TensorInfo): Weight
   return { file, name, shape, dtype, bytes };
 }
 
+/** Strict, one error stands for all that is missing; else each has its own. @returns the weights that are there */
 function checkPresence(
   folder: string,
   expected: readonly ExpectedWeight[],
   prefix: string,
   tensors: TensorDirectory,
-): void {
+  report: Report,
+): ExpectedWeight[] {
   const missing = expected.filter(({ name }) => !tensors.has(prefix + name));
-  const first = missing[0];
-  if (!first) return;
-  const others = missing.length > 1 ? ` (and ${missing.length - 1} more)` : "";
-  throw checkpointError(
-    folder,
-    `expected tensor ${quote(prefix + first.name)}${others}, found nothing of that name; download the weights again, or the config.json that belongs to them`,
-  );
+  const others = report === strict && missing.length > 1 ? ` (and ${missing.length - 1} more)` : "";
+  for (const { name } of missing) {
+    report(
+      checkpointError(
+        folder,
+        `expected tensor ${quote(prefix + name)}${others}, found nothing of that name; download the weights again, or the config.json that belongs to them`,
+      ),
+      prefix + name,
+    );
+  }
+  return missing.length === 0 ? [...expected] : expected.filter(({ name }) => tensors.has(prefix + name));
 }
 
 /** See {@link WeightPlan.dtype}. One of the three is a float: the norm has been checked to be. */

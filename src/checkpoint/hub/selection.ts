@@ -15,6 +15,11 @@ export const EXPECTED = ["tokenizer.json", "tokenizer_config.json", "generation_
 const NOT_TEXT =
   /^(?:model\.)?(?:vision_tower|vision_embedder|embed_vision|audio_tower|embed_audio|multi_modal_projector)\./;
 
+/** Whether a tensor belongs to the text model, or to nothing that is known to be another part. */
+export function isTextTensor(name: string): boolean {
+  return !NOT_TEXT.test(name);
+}
+
 /** The most shards of one checkpoint. */
 const MAX_SHARDS = 10_000;
 
@@ -47,7 +52,7 @@ export function neededShards(index: unknown): string[] | undefined {
   const needed = new Set<string>();
   for (const [tensor, shard] of Object.entries(map)) {
     if (typeof shard !== "string" || !isPlainName(shard) || !shard.endsWith(".safetensors")) return undefined;
-    if (!NOT_TEXT.test(tensor)) needed.add(shard);
+    if (isTextTensor(tensor)) needed.add(shard);
   }
   return needed.size > 0 && needed.size <= MAX_SHARDS ? [...needed].sort() : undefined;
 }

@@ -16,7 +16,7 @@ export const FILES: Readonly<Record<string, string>> = {
 export function layOut(
   cache: string,
   id: string,
-  files: Readonly<Record<string, string>>,
+  files: Readonly<Record<string, string | Uint8Array>>,
   { commit = COMMIT, ref = "main" }: { commit?: string; ref?: string } = {},
 ): string {
   const repo = join(cache, `models--${id.replace("/", "--")}`);

@@ -154,7 +154,9 @@ export function send(
   etag: string,
   limit = Number.POSITIVE_INFINITY,
 ): void {
-  const from = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? "")?.[1] ?? Number.NaN);
+  const [, first = Number.NaN, last] = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? "") ?? [];
+  const from = Number(first);
+  const end = last ? Math.min(data.length, Number(last) + 1) : data.length;
   const fits = request.headers["if-range"] === undefined || request.headers["if-range"] === etag;
   response.setHeader("etag", etag);
   response.setHeader("accept-ranges", "bytes");
@@ -164,9 +166,9 @@ export function send(
       response.writeHead(416, { "content-range": `bytes */${data.length}` }).end();
       return;
     }
-    body = data.subarray(from);
+    body = data.subarray(from, end);
     response.statusCode = 206;
-    response.setHeader("content-range", `bytes ${from}-${data.length - 1}/${data.length}`);
+    response.setHeader("content-range", `bytes ${from}-${end - 1}/${data.length}`);
   }
   response.setHeader("content-length", body.length);
   if (limit >= body.length) {

@@ -1,0 +1,168 @@
+import { checkpointError, describe, isObject, parseJson, quote } from "./json.js";
+import { type Report, reporting, strict } from "./report.js";
+import type { StoredDtype, TensorInfo } from "./types.js";
+
+/** Length of the little-endian uint64 in front of the header. */
+export const PREFIX = 8;
+/** The format's own limit. */
+const MAX_HEADER = 100_000_000;
+/** Object, tensor, list: a header has no more levels. */
+const MAX_DEPTH = 4;
+const MAX_RANK = 16;
+/** What to do about a broken file. */
+export const AGAIN = "download the file again";
+
+/** dtype of the format → our name and bytes for one element. */
+const DTYPES: ReadonlyMap<string, readonly [StoredDtype, number]> = new Map([
+  ["BF16", ["bfloat16", 2]],
+  ["F16", ["float16", 2]],
+  ["F32", ["float32", 4]],
+  ["F64", ["float64", 8]],
+  ["I8", ["int8", 1]],
+  ["I16", ["int16", 2]],
+  ["I32", ["int32", 4]],
+  ["I64", ["int64", 8]],
+  ["U8", ["uint8", 1]],
+  ["U16", ["uint16", 2]],
+  ["U32", ["uint32", 4]],
+  ["U64", ["uint64", 8]],
+  ["BOOL", ["bool", 1]],
+  ["F8_E4M3", ["float8_e4m3", 1]],
+  ["F8_E5M2", ["float8_e5m2", 1]],
+]);
+
+/** A safetensors file, as far as its header's reader must know it. */
+export interface HeaderPlace {
+  /** For errors, and as `TensorInfo.file`. */
+  readonly file: string;
+  /** Bytes of the whole file. */
+  readonly size: number;
+}
+
+/**
+ * The header's length in bytes, from the file's first {@link PREFIX} bytes.
+ *
+ * @throws MlxGemmaError `checkpoint` for a length that cannot be, or a file that ends before.
+ */
+export function headerLength(prefix: Buffer, { file, size }: HeaderPlace): number {
+  if (size < PREFIX || prefix.length < PREFIX)
+    throw checkpointError(file, `expected a safetensors file, found ${size} bytes; ${AGAIN}`);
+  const length = Number(prefix.readBigUInt64LE());
+  if (length < 2 || length > MAX_HEADER) {
+    throw checkpointError(
+      file,
+      `expected a header of 2 to ${MAX_HEADER} bytes, found a length of ${length}; ${AGAIN}`,
+    );
+  }
+  if (length > size - PREFIX) {
+    throw checkpointError(
+      file,
+      `expected a header of ${length} bytes, found ${size - PREFIX}: the file is cut off; ${AGAIN}`,
+    );
+  }
+  return length;
+}
+
+/**
+ * Reads a header's JSON and checks it against the file's size: every tensor lies inside, has as many bytes as its shape
+ * and dtype say, and the tensors fill the file without overlap or hole.
+ *
+ * @param bytes the header, without its prefix
+ * @param report told each flaw of a tensor; by default the first is thrown
+ * @returns the tensors without a flaw of their own
+ * @throws MlxGemmaError `checkpoint` for what is no header at all.
+ */
+export function parseHeader(
+  bytes: Buffer,
+  place: HeaderPlace,
+  report: Report = strict,
+): Map<string, TensorInfo> {
+  const { file } = place;
+  const text = bytes.toString("utf8");
+  if (!text.startsWith("{")) {
+    throw checkpointError(
+      file,
+      `expected a header that begins with {, found ${quote(text.slice(0, 8))}; ${AGAIN}`,
+    );
+  }
+  const header = parseJson(text, file, { maxDepth: MAX_DEPTH });
+  if (!isObject(header))
+    throw checkpointError(file, `expected a header with tensors, found ${describe(header)}; ${AGAIN}`);
+  const start = PREFIX + bytes.length;
+  const tensors = new Map<string, TensorInfo>();
+  for (const [name, entry] of Object.entries(header)) {
+    if (name === "__metadata__") continue;
+    reporting(report, name, () => tensors.set(name, tensorInfo(file, name, entry, start)));
+  }
+  checkLayout(tensors, start, place, report);
+  return tensors;
+}
+
+function tensorInfo(file: string, name: string, entry: unknown, start: number): TensorInfo {
+  const bad = (what: string, expected: string, found: unknown) =>
+    checkpointError(
+      file,
+      `tensor ${quote(name)}: ${what}: expected ${expected}, found ${describe(found)}; ${AGAIN}`,
+    );
+  if (!isObject(entry)) throw bad("entry", "an object", entry);
+  const known = typeof entry.dtype === "string" ? DTYPES.get(entry.dtype) : undefined;
+  if (!known) throw bad("dtype", `one of ${[...DTYPES.keys()].join(", ")}`, entry.dtype);
+  const [dtype, itemSize] = known;
+  const shape = wholeNumbers(entry.shape);
+  if (!shape || shape.length > MAX_RANK)
+    throw bad("shape", `a list of at most ${MAX_RANK} whole numbers`, entry.shape);
+  const offsets = wholeNumbers(entry.data_offsets);
+  const [begin, end] = offsets ?? [];
+  if (begin === undefined || end === undefined || offsets?.length !== 2 || begin > end) {
+    throw bad("data_offsets", "[begin, end] with begin ≤ end", entry.data_offsets);
+  }
+  const bytes = shape.reduce((product, n) => product * n, itemSize);
+  if (bytes !== end - begin) {
+    throw checkpointError(
+      file,
+      `tensor ${quote(name)}: expected ${bytes} bytes for ${dtype} [${shape.join(", ")}], found ${end - begin}; ${AGAIN}`,
+    );
+  }
+  return { file, dtype, shape, offset: start + begin, bytes };
+}
+
+function wholeNumbers(value: unknown): number[] | undefined {
+  if (!Array.isArray(value)) return undefined;
+  const numbers: number[] = [];
+  for (const n of value) {
+    if (!Number.isSafeInteger(n) || n < 0) return undefined;
+    numbers.push(Number(n));
+  }
+  return numbers;
+}
+
+function checkLayout(
+  tensors: ReadonlyMap<string, TensorInfo>,
+  start: number,
+  { file, size }: HeaderPlace,
+  report: Report,
+): void {
+  const order = [...tensors].sort(([, a], [, b]) => a.offset - b.offset || a.bytes - b.bytes);
+  let end = start;
+  let previous = "the header";
+  for (const [name, { offset, bytes }] of order) {
+    if (offset !== end) {
+      const flaw = offset < end ? "overlaps" : "leaves a hole after";
+      report(
+        checkpointError(
+          file,
+          `tensor ${quote(name)} ${flaw} ${previous}: expected it to begin at byte ${end}, found ${offset}; ${AGAIN}`,
+        ),
+        name,
+      );
+    }
+    end = Math.max(end, offset + bytes);
+    previous = quote(name);
+  }
+  if (end > size)
+    report(checkpointError(file, `expected ${end} bytes, found ${size}: the file is cut off; ${AGAIN}`));
+  if (end < size)
+    report(
+      checkpointError(file, `expected ${end} bytes, found ${size}: bytes after the last tensor; ${AGAIN}`),
+    );
+}
