@@ -1,0 +1,101 @@
+import type { SurveyedModel } from "../checkpoint/survey.js";
+import type { TargetConfig } from "../checkpoint/types.js";
+import type { LogicalTensor } from "./logical.js";
+import type { AtContext, Summary } from "./schema.js";
+import { ITEM_BYTES } from "./values/encoding.js";
+
+/** Positions that memory is told for, as far as the model has them. */
+const CONTEXTS = [1024, 8192, 131_072];
+
+/** The table of per-layer embeddings: a token reads one row of it. */
+const isPerLayerTable = (canonical: string) => canonical.startsWith("embed_tokens_per_layer.");
+/** Weights of which a token uses those of its experts alone. */
+const isExpert = (canonical: string) => /\.experts\./.test(canonical);
+/** The vocabulary's table of an assistant. */
+const isAssistantTable = (canonical: string) =>
+  /^(?:model\.embed_tokens|masked_embedding\.token_ordering)(?:\.|$)/.test(canonical);
+
+/** A tensor that the model reads, by its canonical name. */
+export interface UsedTensor {
+  readonly canonical: string;
+  readonly tensor: LogicalTensor;
+}
+
+/** Parameters of a model. */
+export function parametersOf(model: SurveyedModel, used: readonly UsedTensor[]): Summary["parameters"] {
+  const total = sum(used, ({ tensor }) => tensor.parameters);
+  const tables = sum(used, ({ canonical, tensor }) => (isPerLayerTable(canonical) ? tensor.parameters : 0));
+  const experts = sum(used, ({ canonical, tensor }) => (isExpert(canonical) ? tensor.parameters : 0));
+  const effective = total - tables;
+  return { total, effective, active: Math.round(effective - experts * (1 - expertShare(model))) };
+}
+
+/** Bytes of keys and values of so many positions; an assistant keeps none. */
+export function kvCacheBytes(
+  { layers, slidingWindow }: TargetConfig,
+  itemBytes: number,
+  positions: number,
+): number {
+  return sum(layers.entries(), ([index, { type, kvSource, numKvHeads, headDim }]) => {
+    if (kvSource !== index) return 0;
+    const kept = type === "full_attention" ? positions : Math.min(positions, slidingWindow);
+    return 2 * numKvHeads * headDim * kept * itemBytes;
+  });
+}
+
+/** Bytes of weights that a step of one token reads. */
+export function weightBytesPerToken(model: SurveyedModel, used: readonly UsedTensor[]): number {
+  return Math.round(sum(used, ({ canonical, tensor }) => tensor.bytes * shareRead(canonical, tensor, model)));
+}
+
+function shareRead(canonical: string, { shape }: LogicalTensor, model: SurveyedModel): number {
+  if (isPerLayerTable(canonical)) return 1 / (shape[0] ?? 1);
+  if (isExpert(canonical)) return expertShare(model);
+  const head = model.kind === "assistant" ? model.config.centroidHead : undefined;
+  return head && isAssistantTable(canonical) ? head.topK / head.numCentroids : 1;
+}
+
+function expertShare(model: SurveyedModel): number {
+  const experts = model.kind === "target" ? model.config.experts : undefined;
+  return experts ? experts.topK / experts.count : 1;
+}
+
+/** What a model needs and reads at several lengths of the context. @param bandwidth bytes a second */
+export function atContexts(
+  model: SurveyedModel,
+  used: readonly UsedTensor[],
+  bandwidth: number,
+): AtContext[] {
+  const weights = sum(used, ({ tensor }) => tensor.bytes);
+  const reading = weightBytesPerToken(model, used);
+  const item = ITEM_BYTES[model.plan.dtype];
+  const most = model.kind === "target" ? model.config.maxPositionEmbeddings : 0;
+  const contexts = CONTEXTS.filter((context) => context <= most);
+  // A small model, and one that keeps no keys at all.
+  if (contexts.length === 0) contexts.push(most);
+  return contexts.map((context) => {
+    const cache = model.kind === "target" ? kvCacheBytes(model.config, item, context) : 0;
+    const bytesPerToken = reading + cache;
+    return {
+      context,
+      kvCacheBytes: cache,
+      memoryBytes: weights + cache,
+      bytesPerToken,
+      readLimit: bytesPerToken > 0 ? bandwidth / bytesPerToken : 0,
+    };
+  });
+}
+
+function sum<T>(items: Iterable<T>, of: (item: T) => number): number {
+  let total = 0;
+  for (const item of items) total += of(item);
+  return total;
+}
+
+/** Tokens that a step of a centroid head scores. */
+export function candidatesOf(
+  vocabSize: number,
+  { numCentroids, topK }: { numCentroids: number; topK: number },
+): number {
+  return (vocabSize / numCentroids) * topK;
+}

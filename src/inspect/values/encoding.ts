@@ -1,0 +1,65 @@
+import type { StoredDtype, TensorInfo } from "../../checkpoint/types.js";
+import type { NativeQuantization } from "../../mlx/native.js";
+
+/** A tensor's bytes in a file. */
+export type Stored = Pick<TensorInfo, "file" | "offset" | "dtype">;
+
+/** How the values of a tensor are stored. Plain data: it goes to worker threads. */
+export type Encoded =
+  | { readonly kind: "plain"; readonly stored: Stored }
+  | {
+      readonly kind: "packed";
+      readonly quantization: NativeQuantization;
+      readonly weight: Stored;
+      readonly scales: Stored;
+      readonly biases?: Stored;
+    };
+
+/**
+ * Part of a tensor's values: blocks of `block` values that stand `stride` values apart, the first at `start`. A tensor
+ * as a whole is one block; the gates of stacked experts are the first half of every expert's rows.
+ */
+export interface Selection {
+  readonly encoded: Encoded;
+  /** Values that are selected. */
+  readonly values: number;
+  readonly start: number;
+  readonly block: number;
+  readonly stride: number;
+}
+
+/** A run of consecutive values of a tensor. */
+export interface Run {
+  readonly encoded: Encoded;
+  readonly start: number;
+  readonly values: number;
+}
+
+/** Values that one task takes at most: 8 MB in bfloat16. A multiple of every packing's group and word. */
+export const RUN_VALUES = 2 ** 22;
+
+/** Bytes of one element. */
+export const ITEM_BYTES: Readonly<Record<StoredDtype, number>> = {
+  bfloat16: 2,
+  float16: 2,
+  float32: 4,
+  float64: 8,
+  int8: 1,
+  int16: 2,
+  int32: 4,
+  int64: 8,
+  uint8: 1,
+  uint16: 2,
+  uint32: 4,
+  uint64: 8,
+  bool: 1,
+  float8_e4m3: 1,
+  float8_e5m2: 1,
+};
+
+/** The run of values that begins at the selection's `from`th, up to `most` of them and within one block. */
+export function runAt({ encoded, values, start, block, stride }: Selection, from: number, most: number): Run {
+  const within = from % block;
+  const place = start + Math.floor(from / block) * stride + within;
+  return { encoded, start: place, values: Math.min(most, block - within, values - from) };
+}
