@@ -1,5 +1,5 @@
 // Writes safetensors files from tensors that are made while they are written: memory is one buffer.
-import { closeSync, openSync, writeFileSync, writeSync } from "node:fs";
+import { closeSync, ftruncateSync, openSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { filler, seedOf } from "./fill.mjs";
 
@@ -14,22 +14,23 @@ export const bytesOf = (tensor) => elements(tensor) * WIDTH[tensor.dtype];
  * `model.safetensors`, or shards with an index when there is more than `shardBytes`.
  *
  * @param metadata `format` of the header: "pt" or "mlx"
+ * @param sparse headers alone; the data are a hole in the file, and read as zeros
  * @returns bytes of all tensors
  */
-export function writeCheckpoint(folder, tensors, { seed, metadata, shardBytes }) {
+export function writeCheckpoint(folder, tensors, { seed, metadata, shardBytes, sparse = false }) {
   const total = tensors.reduce((sum, tensor) => sum + bytesOf(tensor), 0);
   // The reference's writer puts wide types first; MLX's keeps no such order, so that its tensors stand at any offset.
   const ordered = metadata === "pt" ? tensors.toSorted((a, b) => WIDTH[b.dtype] - WIDTH[a.dtype]) : tensors;
   const shards = split(ordered, shardBytes);
   if (shards.length === 1) {
-    writeFile(join(folder, "model.safetensors"), ordered, seed, metadata);
+    writeFile(join(folder, "model.safetensors"), ordered, seed, metadata, sparse);
     return total;
   }
   const weightMap = {};
   for (const [i, shard] of shards.entries()) {
     const number = (n) => String(n).padStart(5, "0");
     const file = `model-${number(i + 1)}-of-${number(shards.length)}.safetensors`;
-    writeFile(join(folder, file), shard, seed, metadata);
+    writeFile(join(folder, file), shard, seed, metadata, sparse);
     for (const { name } of shard) weightMap[name] = file;
   }
   const index = { metadata: { total_size: total }, weight_map: weightMap };
@@ -52,7 +53,7 @@ function split(tensors, shardBytes) {
   return shards;
 }
 
-function writeFile(path, tensors, seed, metadata) {
+function writeFile(path, tensors, seed, metadata, sparse) {
   const header = { __metadata__: { format: metadata } };
   let offset = 0;
   for (const tensor of tensors) {
@@ -68,6 +69,10 @@ function writeFile(path, tensors, seed, metadata) {
   try {
     writeAll(file, length);
     writeAll(file, padded);
+    if (sparse) {
+      ftruncateSync(file, length.length + padded.length + offset);
+      return;
+    }
     const buffer = Buffer.from(new ArrayBuffer(BUFFER));
     for (const tensor of tensors) writeTensor(file, tensor, seed, buffer);
   } finally {

@@ -21,12 +21,18 @@ export const EXIT_OTHER = 1;
 /** `bench --compare` found a regression. A broken checkpoint has the same code: neither is a pass. */
 export const EXIT_REGRESSION = 3;
 
+/** `inspect-weights --check` has found flaws. */
+export const EXIT_FINDINGS = 1;
+
 /** Ended by SIGTERM. */
 export const EXIT_TERMINATED = 143;
 
 const MEANINGS: readonly (readonly [number, string])[] = [
   [0, "done; also when the reader of a pipe has seen enough"],
-  [EXIT_OTHER, "an output that can't be written, a defect of mlx-gemma, or a bench whose drafted ids differ"],
+  [
+    EXIT_OTHER,
+    "an output that can't be written, a defect of mlx-gemma, a bench whose drafted ids differ, or flaws that --check found",
+  ],
   [EXIT_CODES.usage, "an option or a prompt that can't be taken"],
   [
     EXIT_CODES.checkpoint,

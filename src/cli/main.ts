@@ -4,6 +4,7 @@ import { MlxGemmaError } from "../errors.js";
 import { benchCommand } from "./bench.js";
 import { EXIT_CODES, EXIT_HELP, EXIT_OTHER } from "./exit-codes.js";
 import { generateCommand } from "./generate.js";
+import { inspectWeightsCommand } from "./inspect-weights.js";
 import { modelsCommand } from "./models.js";
 import { pullCommand } from "./pull.js";
 import { quantizeCommand } from "./quantize.js";
@@ -37,6 +38,7 @@ function program(): Command {
     pullCommand(),
     modelsCommand(),
     quantizeCommand(),
+    inspectWeightsCommand(),
   ]) {
     for (const each of [command, ...command.commands]) each.copyInheritedSettings(main);
     main.addCommand(command.addHelpText("after", EXIT_HELP));
@@ -60,7 +62,9 @@ function asLine(text: string): string {
 
 /** The command that was given, if it is one. */
 function commandIn(argv: readonly string[]): string | undefined {
-  return ["generate", "bench", "pull", "models", "quantize"].find((name) => name === argv[2]);
+  return ["generate", "bench", "pull", "models", "quantize", "inspect-weights"].find(
+    (name) => name === argv[2],
+  );
 }
 
 /** One line for a user's mistake, a stack only for a defect of ours; returns the exit code. */

@@ -1,0 +1,47 @@
+#!/usr/bin/env node
+// How long `mlx-gemma inspect-weights` takes, as a ratio to Node.js itself: on the embedded target, and on a checkpoint
+// of 31B in bf16 (62 GB, a file of holes behind real headers). Prints a table; see docs/inspect-weights.md.
+//
+//   node bench/inspect-weights.mjs [--repetitions N]
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { median } from "./lib/median.mjs";
+import { plan } from "./real-shapes/make.mjs";
+import { writeCheckpoint } from "./real-shapes/safetensors-writer.mjs";
+
+const BIN = fileURLToPath(new URL("../bin/mlx-gemma.js", import.meta.url));
+const { values } = parseArgs({ options: { repetitions: { type: "string", default: "15" } } });
+const folder = mkdtempSync(join(tmpdir(), "mlx-gemma-inspect-"));
+try {
+  const { tensors, config } = plan("31B", "bf16").target;
+  writeFileSync(join(folder, "config.json"), JSON.stringify(config));
+  writeCheckpoint(folder, tensors, { seed: 1, metadata: "pt", shardBytes: 5e9, sparse: true });
+  const commands = [
+    ["node -e 0", ["-e", "0"]],
+    ["--help", [BIN, "inspect-weights", "--help"]],
+    ["embedded target", [BIN, "inspect-weights"]],
+    ["31B bf16", [BIN, "inspect-weights", folder]],
+    ["31B bf16 --tensors", [BIN, "inspect-weights", folder, "--tensors"]],
+    ["31B bf16 --check --headers-only", [BIN, "inspect-weights", folder, "--check", "--headers-only"]],
+  ];
+  const times = commands.map(() => []);
+  for (let repetition = 0; repetition < Number(values.repetitions); repetition++) {
+    for (const [i, [, argv]] of commands.entries()) {
+      const since = performance.now();
+      const { status } = spawnSync(process.execPath, argv, { stdio: "ignore" });
+      if (status !== 0) throw new Error(`${argv.join(" ")} ended with ${status}`);
+      times[i].push(performance.now() - since);
+    }
+  }
+  const base = median(times[0]);
+  for (const [i, [name]] of commands.entries()) {
+    const ms = median(times[i]);
+    console.log(`${name.padEnd(34)} ${ms.toFixed(0).padStart(5)} ms  ${(ms / base).toFixed(2)} × node`);
+  }
+} finally {
+  rmSync(folder, { recursive: true });
+}
