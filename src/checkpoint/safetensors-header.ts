@@ -1,3 +1,4 @@
+import { ITEM_SIZE } from "./dtypes.js";
 import { checkpointError, describe, isObject, parseJson, quote } from "./json.js";
 import { type Report, reporting, strict } from "./report.js";
 import type { StoredDtype, TensorInfo } from "./types.js";
@@ -12,23 +13,23 @@ const MAX_RANK = 16;
 /** What to do about a broken file. */
 export const AGAIN = "download the file again";
 
-/** dtype of the format → our name and bytes for one element. */
-const DTYPES: ReadonlyMap<string, readonly [StoredDtype, number]> = new Map([
-  ["BF16", ["bfloat16", 2]],
-  ["F16", ["float16", 2]],
-  ["F32", ["float32", 4]],
-  ["F64", ["float64", 8]],
-  ["I8", ["int8", 1]],
-  ["I16", ["int16", 2]],
-  ["I32", ["int32", 4]],
-  ["I64", ["int64", 8]],
-  ["U8", ["uint8", 1]],
-  ["U16", ["uint16", 2]],
-  ["U32", ["uint32", 4]],
-  ["U64", ["uint64", 8]],
-  ["BOOL", ["bool", 1]],
-  ["F8_E4M3", ["float8_e4m3", 1]],
-  ["F8_E5M2", ["float8_e5m2", 1]],
+/** dtype of the format → our name. */
+const DTYPES: ReadonlyMap<string, StoredDtype> = new Map([
+  ["BF16", "bfloat16"],
+  ["F16", "float16"],
+  ["F32", "float32"],
+  ["F64", "float64"],
+  ["I8", "int8"],
+  ["I16", "int16"],
+  ["I32", "int32"],
+  ["I64", "int64"],
+  ["U8", "uint8"],
+  ["U16", "uint16"],
+  ["U32", "uint32"],
+  ["U64", "uint64"],
+  ["BOOL", "bool"],
+  ["F8_E4M3", "float8_e4m3"],
+  ["F8_E5M2", "float8_e5m2"],
 ]);
 
 /** A safetensors file, as far as its header's reader must know it. */
@@ -105,9 +106,8 @@ function tensorInfo(file: string, name: string, entry: unknown, start: number): 
       `tensor ${quote(name)}: ${what}: expected ${expected}, found ${describe(found)}; ${AGAIN}`,
     );
   if (!isObject(entry)) throw bad("entry", "an object", entry);
-  const known = typeof entry.dtype === "string" ? DTYPES.get(entry.dtype) : undefined;
-  if (!known) throw bad("dtype", `one of ${[...DTYPES.keys()].join(", ")}`, entry.dtype);
-  const [dtype, itemSize] = known;
+  const dtype = typeof entry.dtype === "string" ? DTYPES.get(entry.dtype) : undefined;
+  if (!dtype) throw bad("dtype", `one of ${[...DTYPES.keys()].join(", ")}`, entry.dtype);
   const shape = wholeNumbers(entry.shape);
   if (!shape || shape.length > MAX_RANK)
     throw bad("shape", `a list of at most ${MAX_RANK} whole numbers`, entry.shape);
@@ -116,7 +116,7 @@ function tensorInfo(file: string, name: string, entry: unknown, start: number): 
   if (begin === undefined || end === undefined || offsets?.length !== 2 || begin > end) {
     throw bad("data_offsets", "[begin, end] with begin ≤ end", entry.data_offsets);
   }
-  const bytes = shape.reduce((product, n) => product * n, itemSize);
+  const bytes = shape.reduce((product, n) => product * n, ITEM_SIZE[dtype]);
   if (bytes !== end - begin) {
     throw checkpointError(
       file,

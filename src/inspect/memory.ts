@@ -1,8 +1,8 @@
+import { ITEM_SIZE } from "../checkpoint/dtypes.js";
 import type { SurveyedModel } from "../checkpoint/survey.js";
 import type { TargetConfig } from "../checkpoint/types.js";
 import type { LogicalTensor } from "./logical.js";
 import type { AtContext, Summary } from "./schema.js";
-import { ITEM_BYTES } from "./values/encoding.js";
 
 /** Positions that memory is told for, as far as the model has them. */
 const CONTEXTS = [1024, 8192, 131_072];
@@ -68,7 +68,7 @@ export function atContexts(
 ): AtContext[] {
   const weights = sum(used, ({ tensor }) => tensor.bytes);
   const reading = weightBytesPerToken(model, used);
-  const item = ITEM_BYTES[model.plan.dtype];
+  const item = ITEM_SIZE[model.plan.dtype];
   const most = model.kind === "target" ? model.config.maxPositionEmbeddings : 0;
   const contexts = CONTEXTS.filter((context) => context <= most);
   // A small model, and one that keeps no keys at all.

@@ -1,11 +1,12 @@
 import { type FileHandle, open } from "node:fs/promises";
+import { ITEM_SIZE } from "../checkpoint/dtypes.js";
 import { MlxGemmaError, throwIfAborted } from "../errors.js";
 import { addon } from "../mlx/addon.js";
 import { evaluate, fromBytes, type MlxArray, readBytes, scope } from "../mlx/array.js";
 import type { Dtype } from "../mlx/native.js";
 import { astype, quantize } from "../mlx/ops.js";
 import type { Shard } from "./layout.js";
-import { ITEM_SIZE, type Job } from "./plan.js";
+import type { Job } from "./plan.js";
 
 /** Source bytes that are worked on at once; memory is a small multiple of it, whatever the size of the model. */
 export const BLOCK_BYTES = 64 * 2 ** 20;

@@ -1,5 +1,6 @@
+import { ITEM_SIZE } from "../checkpoint/dtypes.js";
 import type { StoredDtype } from "../checkpoint/types.js";
-import { ITEM_SIZE, type Job, type OutputTensor } from "./plan.js";
+import type { Job, OutputTensor } from "./plan.js";
 
 /** The most bytes of tensors in one file: what mlx-lm and mlx-vlm write. A larger tensor has a file of its own. */
 export const SHARD_BYTES = 5 * 2 ** 30;

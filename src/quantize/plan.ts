@@ -1,3 +1,4 @@
+import { ITEM_SIZE } from "../checkpoint/dtypes.js";
 import type { FloatDtype, StoredDtype, TensorInfo } from "../checkpoint/types.js";
 import type { NativeQuantization } from "../mlx/native.js";
 import type { DtypeName } from "../options.js";
@@ -58,24 +59,6 @@ export interface QuantizePlan {
   /** Bytes of all tensors that are written. */
   readonly totalBytes: number;
 }
-
-export const ITEM_SIZE: Readonly<Record<StoredDtype, number>> = {
-  bfloat16: 2,
-  float16: 2,
-  float32: 4,
-  float64: 8,
-  int8: 1,
-  int16: 2,
-  int32: 4,
-  int64: 8,
-  uint8: 1,
-  uint16: 2,
-  uint32: 4,
-  uint64: 8,
-  bool: 1,
-  float8_e4m3: 1,
-  float8_e5m2: 1,
-};
 
 export const FLOAT_OF = { bf16: "bfloat16", f16: "float16", f32: "float32" } as const satisfies Record<
   DtypeName,

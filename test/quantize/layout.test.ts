@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
+import { ITEM_SIZE } from "../../src/checkpoint/dtypes.js";
 import type { TensorInfo } from "../../src/checkpoint/types.js";
 import { indexOf, layOut } from "../../src/quantize/layout.js";
-import { ITEM_SIZE, type Job, type OutputTensor } from "../../src/quantize/plan.js";
+import type { Job, OutputTensor } from "../../src/quantize/plan.js";
 
 /** A job with outputs of so many elements. */
 function job(...outputs: readonly (readonly [string, OutputTensor["dtype"], number])[]): Job {

@@ -1,8 +1,9 @@
 import { open } from "node:fs/promises";
+import { ITEM_SIZE } from "../../checkpoint/dtypes.js";
 import { readExactly } from "../../checkpoint/files.js";
 import type { StoredDtype } from "../../checkpoint/types.js";
 import type { QuantizationMode } from "../../mlx/native.js";
-import { type Encoded, ITEM_BYTES, type Run, type Stored } from "./encoding.js";
+import type { Encoded, Run, Stored } from "./encoding.js";
 
 /** Numbers that hold every value of a dtype as it is (64-bit integers above 2^53 are rounded). */
 export type Values = Float32Array | Float64Array;
@@ -183,7 +184,7 @@ function mapped(codes: Uint8Array | Uint16Array, table: Float32Array): Float32Ar
 }
 
 async function readItems(stored: Stored, first: number, items: number): Promise<Uint8Array<ArrayBuffer>> {
-  const width = ITEM_BYTES[stored.dtype];
+  const width = ITEM_SIZE[stored.dtype];
   return await readBytes(stored, first * width, items * width);
 }
 

@@ -1,4 +1,4 @@
-import type { StoredDtype, TensorInfo } from "../../checkpoint/types.js";
+import type { TensorInfo } from "../../checkpoint/types.js";
 import type { NativeQuantization } from "../../mlx/native.js";
 
 /** A tensor's bytes in a file. */
@@ -37,25 +37,6 @@ export interface Run {
 
 /** Values that one task takes at most: 8 MB in bfloat16. A multiple of every packing's group and word. */
 export const RUN_VALUES = 2 ** 22;
-
-/** Bytes of one element. */
-export const ITEM_BYTES: Readonly<Record<StoredDtype, number>> = {
-  bfloat16: 2,
-  float16: 2,
-  float32: 4,
-  float64: 8,
-  int8: 1,
-  int16: 2,
-  int32: 4,
-  int64: 8,
-  uint8: 1,
-  uint16: 2,
-  uint32: 4,
-  uint64: 8,
-  bool: 1,
-  float8_e4m3: 1,
-  float8_e5m2: 1,
-};
 
 /** The run of values that begins at the selection's `from`th, up to `most` of them and within one block. */
 export function runAt({ encoded, values, start, block, stride }: Selection, from: number, most: number): Run {
