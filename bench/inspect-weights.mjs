@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // How long `mlx-gemma inspect-weights` takes, as a ratio to Node.js itself: on the embedded target, and on a checkpoint
-// of 31B in bf16 (62 GB, a file of holes behind real headers). Prints a table; see docs/inspect-weights.md.
+// of 31B in bf16 (61 GB in 13 shards, holes behind real headers). Prints a table; see docs/inspect-weights.md.
 //
 //   node bench/inspect-weights.mjs [--repetitions N]
 import { spawnSync } from "node:child_process";
@@ -11,15 +11,20 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { median } from "./lib/median.mjs";
 import { plan } from "./real-shapes/make.mjs";
-import { writeCheckpoint } from "./real-shapes/safetensors-writer.mjs";
+import { describeModel } from "./real-shapes/models.mjs";
+import { bytesOf, writeCheckpoint } from "./real-shapes/safetensors-writer.mjs";
+import { targetTensors } from "./real-shapes/tensors.mjs";
 
 const BIN = fileURLToPath(new URL("../bin/mlx-gemma.js", import.meta.url));
+const LAYERS = 60;
 const { values } = parseArgs({ options: { repetitions: { type: "string", default: "15" } } });
 const folder = mkdtempSync(join(tmpdir(), "mlx-gemma-inspect-"));
 try {
-  const { tensors, config } = plan("31B", "bf16").target;
+  const { tensors, config } = fullDepth();
   writeFileSync(join(folder, "config.json"), JSON.stringify(config));
   writeCheckpoint(folder, tensors, { seed: 1, metadata: "pt", shardBytes: 5e9, sparse: true });
+  const bytes = tensors.reduce((sum, tensor) => sum + bytesOf(tensor), 0);
+  console.log(`31B: ${(bytes / 1e9).toFixed(1)} GB, ${tensors.length} tensors`);
   const commands = [
     ["node -e 0", ["-e", "0"]],
     ["--help", [BIN, "inspect-weights", "--help"]],
@@ -44,4 +49,16 @@ try {
   }
 } finally {
   rmSync(folder, { recursive: true });
+}
+
+/** The 31B target with all of its layers: `models.mjs` keeps one period of their pattern. */
+function fullDepth() {
+  const { layer_types: period, ...rest } = describeModel("31B").target;
+  const layer_types = Array.from({ length: LAYERS }, (_, i) => period[i % period.length]);
+  const text_config = { ...rest, num_hidden_layers: LAYERS, layer_types };
+  const tensors = targetTensors(text_config).map((tensor) => ({
+    ...tensor,
+    name: `model.language_model.${tensor.name}`,
+  }));
+  return { tensors, config: { ...plan("31B", "bf16").target.config, text_config } };
 }

@@ -20,7 +20,7 @@ import type { AssistantConfig, TargetConfig, TensorInfo, WeightPlan } from "./ty
 import { expertsPackaging, planAssistant, planTarget } from "./weights.js";
 
 /** Bytes of a shard that are asked for at first: most headers are shorter, and a second question costs more. */
-const FIRST_READ = 256 * 1024;
+const FIRST_READ = 128 * 1024;
 /** Shards that are read at once. */
 const AT_ONCE = 8;
 
@@ -242,8 +242,11 @@ async function headerOf(
   const place = { file: files.pathOf(name), size };
   const first = await files.read(name, 0, Math.min(size, FIRST_READ));
   const end = PREFIX + headerLength(first.subarray(0, PREFIX), place);
-  const rest = end > first.length ? [await files.read(name, first.length, end - first.length)] : [];
-  const tensors = parseHeader(Buffer.concat([first, ...rest]).subarray(PREFIX, end), place, report);
+  const all =
+    end > first.length
+      ? Buffer.concat([first, await files.read(name, first.length, end - first.length)])
+      : first;
+  const tensors = parseHeader(all.subarray(PREFIX, end), place, report);
   return new Map([...tensors].map(([key, info]) => [key, { ...info, shard: name }]));
 }
 

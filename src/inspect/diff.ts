@@ -1,4 +1,4 @@
-import { compareNames, elements, type LogicalTensor, wholeOf } from "./logical.js";
+import { elements, type LogicalTensor, sortedByName, wholeOf } from "./logical.js";
 import type { Inspected } from "./open.js";
 import type { Difference, DiffView, ValueError } from "./schema.js";
 import { type ReadingOptions, readAll } from "./stats.js";
@@ -33,7 +33,7 @@ export async function diff(
   { readValues, ...options }: ReadingOptions & { readonly readValues: boolean },
 ): Promise<DiffView> {
   const [ours, theirs] = [comparables(inspected), comparables(other)];
-  const names = [...new Set([...ours.keys(), ...theirs.keys()])].sort(compareNames);
+  const names = sortedByName(new Set([...ours.keys(), ...theirs.keys()]), (name) => name);
   const compared = matching(names, pattern, (name) => name).map((name): Compared => {
     const [own, its] = [ours.get(name), theirs.get(name)];
     return { name, ...(own ? { ours: own } : {}), ...(its ? { theirs: its } : {}) };

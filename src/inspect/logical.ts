@@ -36,19 +36,25 @@ export function logicalTensors(
   for (const [name, info] of tensors) {
     if (!joined.has(name)) result.push(plainTensor(name, info));
   }
-  return result.sort((a, b) => compareNames(a.name, b.name));
+  return sortedByName(result, ({ name }) => name);
 }
 
-/** Order of names, part by part, in which layer 2 stands before layer 10. */
-export function compareNames(a: string, b: string): number {
-  const [ours, theirs] = [a.split("."), b.split(".")];
-  for (let i = 0; i < Math.min(ours.length, theirs.length); i++) {
-    const [one = "", other = ""] = [ours[i], theirs[i]];
-    if (one === other) continue;
-    const numbers = /^\d+$/.test(one) && /^\d+$/.test(other) ? Number(one) - Number(other) : 0;
-    return numbers || (one < other ? -1 : 1);
-  }
-  return ours.length - theirs.length;
+/** In the order of names, part by part, in which layer 2 stands before layer 10. */
+export function sortedByName<T>(items: Iterable<T>, nameOf: (item: T) => string): T[] {
+  const keyed = Array.from(items, (item) => ({ item, parts: nameOf(item).split(".").map(numberOr) }));
+  return keyed.sort((a, b) => compareParts(a.parts, b.parts)).map(({ item }) => item);
+}
+
+function numberOr(part: string): string | number {
+  return /^\d+$/.test(part) ? Number(part) : part;
+}
+
+function compareParts(a: readonly (string | number)[], b: readonly (string | number)[]): number {
+  const place = a.findIndex((part, i) => part !== b[i]);
+  const [one, other] = [a[place], b[place]];
+  if (one === undefined || other === undefined) return a.length - b.length;
+  if (typeof one === "number" && typeof other === "number") return one - other;
+  return String(one) < String(other) ? -1 : 1;
 }
 
 /** Number of elements. */

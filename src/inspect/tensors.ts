@@ -1,11 +1,11 @@
 import { MlxGemmaError } from "../errors.js";
-import { compareNames } from "./logical.js";
+import { sortedByName } from "./logical.js";
 import type { Inspected } from "./open.js";
 import type { TensorsView } from "./schema.js";
 
 /** Every tensor of the files as it is stored. @throws MlxGemmaError `usage` for a pattern that fits none */
 export function listTensors({ survey, facts }: Inspected, pattern: string | undefined): TensorsView {
-  const names = [...survey.tensors.keys()].sort(compareNames);
+  const names = sortedByName(survey.tensors.keys(), (name) => name);
   return {
     view: "tensors",
     checkpoint: facts,
@@ -15,7 +15,7 @@ export function listTensors({ survey, facts }: Inspected, pattern: string | unde
       const { shape, dtype, bytes, shard, offset } = info;
       return [{ name, shape: [...shape], dtype, bytes, shard, offset }];
     }),
-    absent: survey.absent.filter(matcher(pattern)).sort(compareNames),
+    absent: sortedByName(survey.absent.filter(matcher(pattern)), (name) => name),
   };
 }
 

@@ -1,5 +1,4 @@
-import type { LogicalTensor } from "./logical.js";
-import { compareNames } from "./logical.js";
+import { type LogicalTensor, sortedByName } from "./logical.js";
 import type { Inspected } from "./open.js";
 import type { TreeNode, TreeView } from "./schema.js";
 import { matching } from "./tensors.js";
@@ -38,7 +37,7 @@ function insert(root: Map<string, Branch>, tensor: LogicalTensor): void {
 function nodesOf(branches: ReadonlyMap<string, Branch>): TreeNode[] {
   const nodes: { names: string[]; node: TreeNode }[] = [];
   const alike = new Map<string, string[]>();
-  for (const [name, branch] of [...branches].sort(([a], [b]) => compareNames(a, b))) {
+  for (const [name, branch] of sortedByName(branches, ([name]) => name)) {
     const node = nodeOf(name, branch);
     const key = /^\d+$/.test(name) ? JSON.stringify(likeness(node, name)) : undefined;
     const group = key === undefined ? undefined : alike.get(key);

@@ -278,7 +278,7 @@ describe("a repository of the hub", () => {
       .downloadsOf("model.safetensors")
       .filter(({ host }) => host === "storage")
       .map(({ headers }) => headers.range);
-    expect(ranges).toEqual(["bytes=0-262143"]);
+    expect(ranges).toEqual(["bytes=0-131071"]);
     expect(fix.hub.seen.some(({ path }) => path.endsWith("tokenizer.json"))).toBe(false);
     expect(readdirSync(fix.cache)).toEqual([]);
     expect(await json([TARGET])).toEqual({ ...view, checkpoint: expect.anything() });
@@ -314,20 +314,20 @@ describe("a repository of the hub", () => {
     let cuts = 1;
     fix.hub.storage = (_, response) => {
       if (cuts-- <= 0) return false;
-      response.writeHead(206, { "content-range": "bytes 0-262143/22885516", "content-length": "262144" });
+      response.writeHead(206, { "content-range": "bytes 0-131071/22885516", "content-length": "131072" });
       response.write(Buffer.alloc(100), () => setTimeout(() => response.destroy(), 5));
       return true;
     };
     expect((await inspect([NAME, "-q"], { env: fix.env })).code).toBe(0);
     fix.hub.storage = (_, response) => {
       response
-        .writeHead(206, { "content-range": "bytes 5-262148/22885516", "content-length": "262144" })
-        .end(Buffer.alloc(262_144));
+        .writeHead(206, { "content-range": "bytes 5-131076/22885516", "content-length": "131072" })
+        .end(Buffer.alloc(131_072));
       return true;
     };
     const { code, stderr } = await inspect([NAME], { env: fix.env });
     expect(code).toBe(9);
-    expect(stderr).toMatch(/expected the bytes from 0 on from .*, found bytes 5-262148/);
+    expect(stderr).toMatch(/expected the bytes from 0 on from .*, found bytes 5-131076/);
   });
 
   it("needs a download for its values, and a network without one in the cache", async () => {
