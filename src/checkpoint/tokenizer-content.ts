@@ -23,12 +23,17 @@ export interface TokenizerDifference {
  * Compares what the tokenizers of a target and its assistant call their ids, where both folders have one: drafts are
  * exchanged as ids. Files that are the same are not parsed.
  *
+ * @returns undefined where one has none
  * @throws MlxGemmaError `checkpoint` for a broken file.
  */
-export function tokenizerDifference(targetFolder: string, assistantFolder: string): TokenizerDifference {
+export function tokenizerDifference(
+  targetFolder: string,
+  assistantFolder: string,
+): TokenizerDifference | undefined {
   const target = join(targetFolder, FILE);
   const assistant = join(assistantFolder, FILE);
-  if (!isFile(target) || !isFile(assistant) || sameNames(target, assistant)) return { renamed: [] };
+  if (!isFile(target) || !isFile(assistant)) return undefined;
+  if (sameNames(target, assistant)) return { renamed: [] };
   const [theirs, ours] = [tokensById(target), tokensById(assistant)];
   const ids = [...new Set([...theirs.keys(), ...ours.keys()])].sort((a, b) => a - b);
   const renamed: number[] = [];
@@ -50,7 +55,7 @@ export function tokenizerDifference(targetFolder: string, assistantFolder: strin
  * @throws MlxGemmaError `pair` with the first id that differs and both its names; `checkpoint` for a broken file.
  */
 export function compareTokenizers(targetFolder: string, assistantFolder: string): readonly number[] {
-  const { mismatch, renamed } = tokenizerDifference(targetFolder, assistantFolder);
+  const { mismatch, renamed = [] } = tokenizerDifference(targetFolder, assistantFolder) ?? {};
   if (!mismatch) return renamed;
   const { id, target, assistant } = mismatch;
   throw new MlxGemmaError(

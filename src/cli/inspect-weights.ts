@@ -87,7 +87,6 @@ export function inspectWeightsCommand(): Command {
     .option("--json", "one JSON object (docs/inspect-weights.schema.json)")
     .option("-q, --quiet", "no progress, no notes")
     .addOption(choiceOption("--color <when>", "colours", COLOUR_MODES).default("auto"))
-    .optionsGroup("Help:")
     .addHelpText("after", EXAMPLES)
     .action(async (checkpoint: string | undefined, flags: InspectFlags) => {
       const { runInspectWeights } = await import("./run-inspect-weights.js");

@@ -48,7 +48,9 @@ function tokenizerRule(
   if (theirs === null || ours === null) {
     return { notes: ["the tokenizers were not compared: that would download them"] };
   }
-  const { mismatch, renamed } = tokenizerDifference(theirs, ours);
+  const difference = tokenizerDifference(theirs, ours);
+  if (!difference) return { notes: ["the tokenizers were not compared: one side has no tokenizer.json"] };
+  const { mismatch, renamed } = difference;
   const side = (which: "target" | "assistant") =>
     mismatch ? `id ${mismatch.id} is ${mismatch[which]}` : "the same ids";
   const rule = {

@@ -1,3 +1,4 @@
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { folderFiles } from "../../src/checkpoint/files.js";
@@ -8,7 +9,7 @@ import { comparePair } from "../../src/inspect/pair.js";
 import type { Difference } from "../../src/inspect/schema.js";
 import { statsOf } from "../../src/inspect/stats.js";
 import { matcher } from "../../src/inspect/tensors.js";
-import { rejected, temporaryFolder, thrown } from "../checkpoint/helpers.js";
+import { copyOf, rejected, temporaryFolder, thrown } from "../checkpoint/helpers.js";
 import { EMBEDDED } from "../cli/helpers.js";
 import { PACKINGS } from "../support/packed.js";
 import { writeTarget } from "../support/tiny-checkpoint.js";
@@ -81,7 +82,6 @@ describe("stats", () => {
     const name = "model.layers.0.input_layernorm.weight";
     const { stats } = await statsOf(await open(folder), name);
     const info = readSafetensorsHeader(join(folder, "model.safetensors")).get(name);
-    const { readFileSync } = await import("node:fs");
     const bytes = readFileSync(join(folder, "model.safetensors")).subarray(
       info?.offset,
       (info?.offset ?? 0) + (info?.bytes ?? 0),
@@ -154,6 +154,23 @@ describe("pair", () => {
     const broken = other.rules.filter(({ fits }) => !fits);
     expect(broken.length).toBeGreaterThan(1);
     for (const { target, assistant } of broken) expect(target).not.toBe(assistant);
+  });
+
+  it("compares the tokenizers where both have one, and says so where not", async () => {
+    const [target, assistant] = [copyOf(`${EMBEDDED}/target`), copyOf(`${EMBEDDED}/assistant`)];
+    const compared = async () => comparePair(await open(target), await open(assistant));
+    const tokenizers = async () => (await compared()).rules.find(({ what }) => what === "tokenizers");
+    expect(await tokenizers()).toMatchObject({ fits: true });
+    const file = join(assistant, "tokenizer.json");
+    writeFileSync(file, readFileSync(file, "utf8").replaceAll('"<bos>"', '"<start>"'));
+    const broken = await tokenizers();
+    expect(broken).toMatchObject({ fits: false });
+    expect(broken?.target).toMatch(/^id \d+ is "<bos>"$/);
+    rmSync(file);
+    expect(await tokenizers()).toBeUndefined();
+    expect((await compared()).notes).toContain(
+      "the tokenizers were not compared: one side has no tokenizer.json",
+    );
   });
 
   it("refuses the wrong order", async () => {
