@@ -7,7 +7,9 @@ import { readTensors } from "../../src/checkpoint/shards.js";
 import { planTarget } from "../../src/checkpoint/weights.js";
 import { copyOf, type RawTensor, safetensors, temporaryFolder, thrown, writeJson } from "./helpers.js";
 
-const GOLDEN = readdirSync("test/golden");
+const GOLDEN = readdirSync("test/golden", { withFileTypes: true })
+  .filter((entry) => entry.isDirectory())
+  .map((entry) => entry.name);
 const golden = (name: string, part: "target" | "assistant") => `test/golden/${name}/${part}`;
 
 describe("the golden pairs", () => {
