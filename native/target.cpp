@@ -95,7 +95,8 @@ class Session : public Napi::ObjectWrap<Session> {
     return DefineClass(
         env, "NativeSession",
         {InstanceAccessor<&Session::Position>("position"), InstanceMethod<&Session::Forward>("forward"),
-         InstanceMethod<&Session::Keep>("keep"), InstanceMethod<&Session::SharedKv>("sharedKv"),
+         InstanceMethod<&Session::Keep>("keep"), InstanceMethod<&Session::Mark>("mark"),
+         InstanceMethod<&Session::Rewind>("rewind"), InstanceMethod<&Session::SharedKv>("sharedKv"),
          InstanceMethod<&Session::Pending>("pending"), InstanceMethod<&Session::Dispose>("dispose")},
         classes);
   }
@@ -133,6 +134,18 @@ class Session : public Napi::ObjectWrap<Session> {
 
   void Keep(const Napi::CallbackInfo& info) {
     Guarded(info.Env(), [&] { Open(info).keep(ParseInt(info[0], "keep: n")); });
+  }
+
+  void Mark(const Napi::CallbackInfo& info) {
+    Guarded(info.Env(), [&] { Open(info).mark(); });
+  }
+
+  void Rewind(const Napi::CallbackInfo& info) {
+    Guarded(info.Env(), [&] {
+      Caches& caches = Open(info);
+      caches.rewind(ParseInt(info[0], "rewind: position"));
+      memory_.Set(info.Env(), caches.nbytes());
+    });
   }
 
   Napi::Value SharedKv(const Napi::CallbackInfo& info) {

@@ -2,6 +2,7 @@ import type { Drafter } from "./drafter/drafter.js";
 import { MlxGemmaError } from "./errors.js";
 import type { LoadedPair } from "./load.js";
 import { DEFAULTS, type GenerateOptions, MAX_DRAFT_TOKENS } from "./options.js";
+import { leaseOf } from "./prompt-cache.js";
 import { noDrafter } from "./speculative/no-drafter.js";
 import { firstToken, type RoundState, runRound } from "./speculative/round.js";
 import { checkSampling, GREEDY, type SamplingOptions } from "./speculative/sampling.js";
@@ -41,7 +42,7 @@ export type GenerationEvent =
 /**
  * Generates with a loaded pair: `prefill` events while the prompt is read, `tokens` after each round, one `end`. The
  * same prompt, options and seed give the same tokens; in greedy mode they are those of plain decoding, whatever the
- * drafter and K. Leaving the loop early frees the generation's memory.
+ * drafter and K, and whatever a `cache` holds. Leaving the loop early frees the generation's memory.
  *
  * @throws MlxGemmaError `usage` for options out of range, `context` for a prompt that does not fit, `disposed` after
  * the pair was disposed.
@@ -54,8 +55,9 @@ export async function* generate(
     pair,
     options,
   );
-  using session = pair.target.openSession(draftTokens + 1);
-  const sink = new TokenSink(pair.tokenizer, {
+  using lease = leaseOf(pair.target, prompt, options.cache ?? draftTokens + 1);
+  const { session } = lease;
+  const sink = new TokenSink(pair.tokenizer?.detokenizer(options.specialTokens), {
     eosTokenIds: options.ignoreEos ? [] : pair.eosTokenIds,
     stop,
     maxTokens,
@@ -67,7 +69,7 @@ export async function* generate(
 
   try {
     const output = yield* whileRunning<GenerationEvent, StepOutput>((report) =>
-      session.prefill(prompt, {
+      lease.prefill({
         chunkSize,
         ...(signal ? { signal } : {}),
         onProgress: (done, total) => report({ type: "prefill", done, total }),
@@ -88,6 +90,7 @@ export async function* generate(
       clock.resume();
       const steps = Math.min(draftTokens, maxTokens - sink.ids.length - 1, room - 1);
       const round = await runRound({ target: pair.target, session, drafter, verifier }, state, steps);
+      lease.wrote([state.bonus, ...round.tokens.slice(0, -1)]);
       state = round.state;
       const taken = sink.push(round.tokens, round.accepted);
       stopReason = taken.stopReason;
@@ -110,6 +113,7 @@ export async function* generate(
     tokenIds: sink.ids,
     stats: stats.summarize({
       promptTokens: prompt.length,
+      cachedPromptTokens: lease.reused,
       ...clock.times,
       draftTokens,
       exact: pair.exact,

@@ -21,6 +21,7 @@ export {
   type LoadOptions,
   MAX_DRAFT_TOKENS,
 } from "./options.js";
+export { PromptCache } from "./prompt-cache.js";
 export type { SamplingOptions } from "./speculative/sampling.js";
 export type { Exactness, GenerationStats } from "./speculative/stats.js";
 export type { ChatMessage } from "./text/chat-template.js";

@@ -1,4 +1,5 @@
 import type { HubProgress } from "./checkpoint/hub/progress.js";
+import type { PromptCache } from "./prompt-cache.js";
 import type { SamplingOptions } from "./speculative/sampling.js";
 
 /** The most tokens that a round may propose. */
@@ -56,8 +57,12 @@ export interface GenerateOptions extends Optional<SamplingOptions> {
   readonly stop?: readonly string[] | undefined;
   /** Go on past end-of-sequence tokens. */
   readonly ignoreEos?: boolean | undefined;
+  /** Write special tokens into the text, as the vocabulary spells them; default: they are left out of it. */
+  readonly specialTokens?: boolean | undefined;
   /** Prompt tokens of one evaluation; default 512. */
   readonly chunkSize?: number | undefined;
   /** Ends the generation between rounds, or chunks of the prompt; what there is comes with the `end` event. */
   readonly signal?: AbortSignal | undefined;
+  /** Keys and values of earlier generations: what the prompt has in common with them is not processed again. */
+  readonly cache?: PromptCache | undefined;
 }

@@ -47,6 +47,7 @@ void KvCache::make_room(int rows) {
   const int begin = length_ - retained;
   array keys = moved(keys_, begin, capacity);
   array values = moved(values_, begin, capacity);
+  if (mark_ >= 0 && !former_ && begin > 0) former_.emplace(*keys_, *values_, first_);
   keys_ = std::move(keys);
   values_ = std::move(values);
   first_ += begin;
@@ -103,6 +104,36 @@ void KvCache::commit() {
 void KvCache::drop(int n) {
   if (n < 0 || n > length_) throw std::logic_error("KvCache: cannot drop more rows than there are");
   length_ -= n;
+  mark_ = std::min(mark_, position());
+}
+
+void KvCache::mark() {
+  if (window_ == 0) return;
+  mark_ = position();
+  former_.reset();
+}
+
+bool KvCache::holds(int position) const {
+  return reaches(first_, position) || (former_ && position <= mark_ && reaches(former_->first, position));
+}
+
+void KvCache::rewind(int position) {
+  if (!holds(position)) throw std::logic_error("KvCache: the window before the position is gone");
+  if (!reaches(first_, position)) {
+    keys_ = std::move(former_->keys);
+    values_ = std::move(former_->values);
+    first_ = former_->first;
+    former_.reset();
+    keys_memory_ = nullptr;
+  }
+  length_ = position - first_;
+  mark_ = std::min(mark_, position);
+}
+
+void KvCache::clear() {
+  first_ = length_ = 0;
+  mark_ = -1;
+  former_.reset();
 }
 
 KvView KvCache::exported() const {
@@ -114,8 +145,14 @@ void KvCache::buffers(std::vector<array>& out) const {
   if (!keys_) return;
   out.push_back(*keys_);
   out.push_back(*values_);
+  if (!former_) return;
+  out.push_back(former_->keys);
+  out.push_back(former_->values);
 }
 
-size_t KvCache::nbytes() const { return keys_ ? keys_->nbytes() + values_->nbytes() : 0; }
+size_t KvCache::nbytes() const {
+  const size_t former = former_ ? former_->keys.nbytes() + former_->values.nbytes() : 0;
+  return keys_ ? keys_->nbytes() + values_->nbytes() + former : 0;
+}
 
 }  // namespace mlx_gemma::gemma4

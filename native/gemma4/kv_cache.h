@@ -58,9 +58,21 @@ class KvCache {
   /** Drops the last n kept rows. */
   void drop(int n);
 
+  /** From now on `rewind` can come back to here, whatever moves in between. One mark at a time. */
+  void mark();
+  /**
+   * Whether `rewind` can go back to `position`: where its window is still there, in the buffer or in the one
+   * of the mark.
+   */
+  bool holds(int position) const;
+  /** Keeps the first `position` positions, which `holds` said are there. */
+  void rewind(int position);
+  /** Keeps nothing but the buffers. */
+  void clear();
+
   /** What a query at the next position may see of the kept rows. Throws when there is none yet. */
   KvView exported() const;
-  /** Appends the buffers, as the last write made them. */
+  /** Appends the buffers, as the last write made them, those of the mark included. */
   void buffers(std::vector<array>& out) const;
   size_t nbytes() const;
 
@@ -68,7 +80,16 @@ class KvCache {
   int position() const { return first_ + length_; }
 
  private:
+  /** A buffer that rows have moved away from, and where its row 0 stood. */
+  struct Former {
+    array keys;
+    array values;
+    int first;
+  };
+
   void make_room(int rows);
+  /** Whether a buffer with row 0 at `first` has what a query at `position` may see. */
+  bool reaches(int first, int position) const { return first == 0 || position - first >= window_ - 1; }
   /** A buffer of `capacity` rows, with rows [begin, length_) of `old` at its front. */
   array moved(const std::optional<array>& old, int begin, int capacity) const;
   int capacity_for(int rows) const;
@@ -87,6 +108,10 @@ class KvCache {
   int length_ = 0;
   /** Rows written and not committed. */
   int written_ = 0;
+  /** -1: none. */
+  int mark_ = -1;
+  /** What the mark needs that the buffer has no more. */
+  std::optional<Former> former_;
   /** The view of the step that is being built; dropped with it, for a view keeps its buffer from being
    * reused. */
   std::optional<kernels::KeyRows> visible_;

@@ -1,5 +1,6 @@
 #include "gemma4/model.h"
 
+#include <algorithm>
 #include <cmath>
 #include <stdexcept>
 #include <string>
@@ -64,6 +65,22 @@ void Caches::keep(int n) {
   for (KvCache& cache : caches_) cache.drop(dropped);
   position_ -= dropped;
   last_tokens_ = n;
+}
+
+void Caches::mark() {
+  for (KvCache& cache : caches_) cache.mark();
+}
+
+void Caches::rewind(int position) {
+  if (position < 0 || position > position_) {
+    throw std::invalid_argument("rewind(" + std::to_string(position) + "): there are " +
+                                std::to_string(position_) + " tokens");
+  }
+  const bool held = std::all_of(caches_.begin(), caches_.end(),
+                                [&](const KvCache& cache) { return cache.holds(position); });
+  for (KvCache& cache : caches_) held ? cache.rewind(position) : cache.clear();
+  position_ = held ? position : 0;
+  last_tokens_ = 0;
 }
 
 std::optional<KvView> Caches::exported(LayerType type) const {

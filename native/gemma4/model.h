@@ -45,6 +45,13 @@ class Caches {
   void commit(int tokens);
   /** Of the last step's T tokens keeps the first n; the others are never seen again. */
   void keep(int n);
+  /** From now on `rewind` can come back to here. One mark at a time. */
+  void mark();
+  /**
+   * Keeps the first `position` tokens, or none where the window before that position is gone from a sliding
+   * layer. The last step must have been evaluated.
+   */
+  void rewind(int position);
   /** What a query at `position()` may see of the last producer of `type`; nothing if the model has none. */
   std::optional<KvView> exported(LayerType type) const;
   /**

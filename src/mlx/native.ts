@@ -238,6 +238,10 @@ export interface NativeSession {
   forward(tokens: NativeArray, rows: OutputRows): NativeForward | null;
   /** Of the last `forward`'s T tokens keeps the first n; the others will never be seen again. */
   keep(n: number): void;
+  /** From now on `rewind` can come back to `position`, whatever is processed in between. One mark at a time. */
+  mark(): void;
+  /** Keeps the first `position` tokens, or none where a sliding layer no longer has the window before them. */
+  rewind(position: number): void;
   /** The K/V that a query at `position` may see, lazily: all of full layers, the window of sliding ones. */
   sharedKv(): NativeSharedKv;
   /** The cache arrays, to be evaluated with each step (or alone after rows "none"). */

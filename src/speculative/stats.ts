@@ -6,10 +6,13 @@ export type Exactness = "by construction" | "measured" | "not exact";
 /** The account of one generation. */
 export interface GenerationStats {
   readonly promptTokens: number;
+  /** Those of them whose keys and values a prompt cache had: they were not processed again. */
+  readonly cachedPromptTokens: number;
   /** Tokens decided, the stop token included. */
   readonly tokens: number;
   /** Decoding alone: tokens after the first ÷ time after the first. */
   readonly tokensPerSecond: number;
+  /** Of those that were processed. */
   readonly promptTokensPerSecond: number;
   /** From the call to the first token, loading excluded. */
   readonly timeToFirstTokenMs: number;
@@ -62,6 +65,7 @@ export class StatsCollector {
 
   summarize(run: {
     readonly promptTokens: number;
+    readonly cachedPromptTokens: number;
     readonly prefillMs: number;
     readonly timeToFirstTokenMs: number;
     readonly decodeMs: number;
@@ -73,9 +77,10 @@ export class StatsCollector {
     const ratio = (a: number, b: number) => (b > 0 ? a / b : 0);
     return {
       promptTokens: run.promptTokens,
+      cachedPromptTokens: run.cachedPromptTokens,
       tokens: this.#tokens,
       tokensPerSecond: ratio(afterFirst * 1000, run.decodeMs),
-      promptTokensPerSecond: ratio(run.promptTokens * 1000, run.prefillMs),
+      promptTokensPerSecond: ratio((run.promptTokens - run.cachedPromptTokens) * 1000, run.prefillMs),
       timeToFirstTokenMs: run.timeToFirstTokenMs,
       targetSteps: this.#rounds,
       proposed,

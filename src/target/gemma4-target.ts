@@ -128,6 +128,14 @@ class Gemma4Session implements TargetSession {
     guarded(() => this.#open().keep(n));
   }
 
+  mark(): void {
+    guarded(() => this.#open().mark());
+  }
+
+  rewind(position: number): void {
+    guarded(() => this.#open().rewind(position));
+  }
+
   sharedKv(): SharedKv {
     const shared = guarded(() => this.#open().sharedKv());
     for (const pair of [shared.full_attention, shared.sliding_attention]) {

@@ -41,6 +41,16 @@ export interface TargetSession extends Disposable {
   pending(): MlxArray[];
   /** Of the last step's T tokens keeps the first `n`. */
   keep(n: number): void;
+  /**
+   * From now on `rewind` can come back to here, and mostly to a few tokens before, whatever is processed in between.
+   * Replaces the mark that there was.
+   */
+  mark(): void;
+  /**
+   * Forgets all but the first `position` tokens; all of them where a sliding layer no longer has the window before that
+   * position. What is left is at the session's `position`. The last step must have been evaluated.
+   */
+  rewind(position: number): void;
   /** The K/V that a query at `position` may see. */
   sharedKv(): SharedKv;
 }

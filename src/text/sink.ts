@@ -1,7 +1,6 @@
 import type { StopReason, TextPiece } from "../generate.js";
 import type { Detokenizer } from "./detokenizer.js";
 import { StopMatcher } from "./stop.js";
-import type { Tokenizer } from "./tokenizer.js";
 
 /** When a {@link TokenSink} ends the answer. */
 export interface StopRules {
@@ -37,11 +36,11 @@ export class TokenSink {
   #tentative = 0;
   #stopped = false;
 
-  /** Without a tokenizer there is no text, only ids. */
-  constructor(tokenizer: Tokenizer | undefined, rules: StopRules) {
+  /** Without a detokenizer there is no text, only ids. */
+  constructor(detokenizer: Detokenizer | undefined, rules: StopRules) {
     this.#rules = rules;
     this.#eos = new Set(rules.eosTokenIds);
-    this.#detokenizer = tokenizer?.detokenizer();
+    this.#detokenizer = detokenizer;
     this.#matcher = new StopMatcher(rules.stop);
   }
 

@@ -104,15 +104,26 @@ export class Tokenizer implements PieceDecoder {
     return this.join(pieces);
   }
 
-  /** A decoder of a stream of ids. */
-  detokenizer(): Detokenizer {
-    return new Detokenizer(this);
+  /** A decoder of a stream of ids. @param specialTokens gives special tokens too, as the vocabulary spells them */
+  detokenizer(specialTokens = false): Detokenizer {
+    if (!specialTokens) return new Detokenizer(this);
+    const { hold, leading } = this;
+    return new Detokenizer({
+      hold,
+      leading,
+      piece: (id) => this.#spelling(id),
+      join: (pieces) => this.join(pieces),
+    });
   }
 
   piece(id: number): string | undefined {
+    const piece = this.#spelling(id);
+    return piece === undefined || this.#specials.has(piece) ? undefined : piece;
+  }
+
+  #spelling(id: number): string | undefined {
     if (!Number.isInteger(id) || id < 0 || id > MAX_ID) return undefined;
-    const piece = this.#rust.idToToken(id);
-    return piece === null || this.#specials.has(piece) ? undefined : piece;
+    return this.#rust.idToToken(id) ?? undefined;
   }
 
   join(pieces: readonly string[]): string {

@@ -141,6 +141,11 @@ function targetOfTwoMinds(alone: Script, inBlock: Script): Target {
           a.keep(n);
           b.keep(n);
         },
+        mark() {},
+        rewind(position) {
+          a.rewind(position);
+          b.rewind(position);
+        },
         sharedKv: () => a.sharedKv(),
         [Symbol.dispose]() {},
       };

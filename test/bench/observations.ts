@@ -40,6 +40,7 @@ export function observation(draftTokens: number, speedUp = 1, acceptance = 0.5, 
     ids,
     stats: {
       promptTokens: 3,
+      cachedPromptTokens: 0,
       tokens: ids.length,
       tokensPerSecond: (after * 1000) / decodeMs,
       promptTokensPerSecond: 100,

@@ -16,6 +16,7 @@ const RESULT = z.strictObject({
   stopReason: z.enum(["eos", "stop string", "max tokens", "context full", "aborted"]),
   stats: z.strictObject({
     promptTokens: count,
+    cachedPromptTokens: count,
     tokens: count,
     tokensPerSecond: ms,
     promptTokensPerSecond: ms,

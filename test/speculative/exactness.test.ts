@@ -28,6 +28,8 @@ function withSteps(target: Target, changed: (output: StepOutput, rows: number) =
         step: (tokens) => changed(session.step(tokens), tokens.shape[1] ?? 1),
         pending: () => session.pending(),
         keep: (n) => session.keep(n),
+        mark: () => session.mark(),
+        rewind: (position) => session.rewind(position),
         sharedKv: () => session.sharedKv(),
         [Symbol.dispose]: () => session[Symbol.dispose](),
       };

@@ -5,6 +5,7 @@ import { StatsCollector } from "../../src/speculative/stats.js";
 const times = { draft: 1, verify: 2, accept: 0.5, rest: 0.25 };
 const run = {
   promptTokens: 10,
+  cachedPromptTokens: 0,
   prefillMs: 5,
   timeToFirstTokenMs: 6,
   decodeMs: 100,
@@ -68,6 +69,12 @@ describe("StatsCollector", () => {
     expect(sum.tokensPerStep).toBeCloseTo(7 / 3);
     expect(sum.tokensPerSecond).toBeCloseTo(70);
     expect(sum.promptTokensPerSecond).toBeCloseTo(2000);
+  });
+
+  it("has the prompt's speed from what was processed of it", () => {
+    const sum = new StatsCollector().summarize({ ...run, cachedPromptTokens: 6 });
+    expect(sum).toMatchObject({ promptTokens: 10, cachedPromptTokens: 6 });
+    expect(sum.promptTokensPerSecond).toBeCloseTo(800);
   });
 
   it("has no NaN where nothing happened", () => {

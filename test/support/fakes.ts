@@ -68,12 +68,12 @@ class FakeSession implements TargetSession {
   ) {}
 
   async prefill(tokens: Int32Array): Promise<StepOutput> {
+    this.position += tokens.length;
     const output = scope(() => {
       const last = fromInt32(tokens.slice(-1), [1, 1]);
-      return this.forward(last, tokens.length - 1);
+      return this.forward(last, this.position - 1);
     });
     await evaluate([[output.logits, output.lastHidden]]);
-    this.position = tokens.length;
     return output;
   }
 
@@ -97,6 +97,12 @@ class FakeSession implements TargetSession {
     this.log.kept.push(n);
     this.position -= this.#last - n;
     this.#last = n;
+  }
+
+  mark(): void {}
+
+  rewind(position: number): void {
+    this.position = position;
   }
 
   sharedKv(): Record<string, never> {

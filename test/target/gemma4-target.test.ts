@@ -107,6 +107,91 @@ describe("keep", () => {
   });
 });
 
+describe("rewind", () => {
+  const random = randoms(9);
+  const text = (length: number) => Int32Array.from({ length }, () => random(target.vocabSize));
+
+  // The sliding buffers hold a few hundred positions: most detours are longer.
+  it("comes back to the mark and before, over any detour", async () => {
+    const ids = [...text(1500)];
+    const whole = await stepOn(target.openSession(8), ids);
+    const session = target.openSession(8);
+    let again = 0;
+    let former = 0;
+    while (session.position + 40 < ids.length) {
+      const begin = session.position;
+      await session.prefill(Int32Array.from(ids.slice(begin, begin + 20 + random(20))), { chunkSize: 64 });
+      const position = session.position;
+      session.mark();
+      const detour = random(600);
+      if (detour > 0) await session.prefill(text(detour), { chunkSize: 1 + random(300) });
+      // A step that is cut must not take the mark with it.
+      await stepOn(session, [...text(4)]);
+      session.keep(random(5));
+      const back = position - random(8);
+      session.rewind(back);
+      if (detour > 400 && session.position === back) former += 1;
+      if (session.position === 0) again += 1;
+      else expect(session.position).toBe(back);
+      const next = ids.slice(session.position, position + 3);
+      const { logits } = await stepOn(session, next);
+      const expected = whole.logits.rows(position + 3 - next.length, position + 3);
+      expect(distance(logits.values, expected), `at ${back} of ${position}`).toBeLessThan(1e-4);
+      if (exact) expect(sameBits(logits.values, expected), `bits at ${back} of ${position}`).toBe(true);
+    }
+    expect(again).toBe(0);
+    expect(former).toBeGreaterThan(5);
+    if (exact) expect(addon().counters().cacheCopies).toBe(0);
+  });
+
+  // Wherever the buffer moves between the place that was gone back to and the mark.
+  it("does not take what stood before the mark for what was written over it", async () => {
+    let held = 0;
+    for (let length = 230; length < 420; length += 5) {
+      const ids = text(length);
+      const other = text(length % 2 === 0 ? 60 : 300);
+      const session = target.openSession(8);
+      await session.prefill(ids);
+      session.mark();
+      session.rewind(length - 8);
+      await session.prefill(other, { chunkSize: 3 });
+      session.rewind(length - 1);
+      if (session.position === 0) continue;
+      held += 1;
+      const expected = Int32Array.from([...ids.subarray(0, length - 8), ...other.subarray(0, 8)]);
+      const { logits } = await stepOn(session, [other[7] ?? 0]);
+      const fresh = await stepValues(await target.openSession(8).prefill(expected));
+      expect(distance(logits.values, fresh.logits.values), `at ${length}`).toBeLessThan(1e-4);
+    }
+    expect(held).toBeGreaterThan(0);
+  });
+
+  it("starts again where the window before the position is gone, and reads any text then", async () => {
+    const ids = text(700);
+    const session = target.openSession(8);
+    await session.prefill(ids);
+    session.rewind(690);
+    expect(session.position).toBe(690);
+    session.rewind(slidingWindow);
+    expect(session.position).toBe(0);
+    const again = await stepValues(await session.prefill(ids));
+    const once = await stepValues(await target.openSession(8).prefill(ids));
+    expect(distance(again.logits.values, once.logits.values)).toBeLessThan(1e-4);
+  });
+
+  it("goes to the very start, refuses what is no position, and leaves no step to cut", async () => {
+    const session = target.openSession(8);
+    await session.prefill(text(30));
+    expect(() => session.rewind(31)).toThrow(/there are 30 tokens/);
+    expect(() => session.rewind(-1)).toThrow(/there are 30 tokens/);
+    session.rewind(20);
+    expect(() => session.keep(1)).toThrow(/the last step had 0 tokens/);
+    session.rewind(0);
+    expect(session.position).toBe(0);
+    expect(() => session.sharedKv()).toThrow(/no token was processed/);
+  });
+});
+
 describe("misuse", () => {
   it("has no K/V before the first token", () => {
     expect(() => target.openSession(4).sharedKv()).toThrow(/no token was processed/);

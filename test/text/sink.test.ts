@@ -14,7 +14,7 @@ const words = (...tokens: string[]) => tokens.map(idOf);
 
 /** Pushes ids in rounds of the given sizes; everything that came out. */
 function outcome(ids: readonly number[], sizes: readonly number[], changes: Partial<StopRules>) {
-  const sink = new TokenSink(tokenizer, rules(changes));
+  const sink = new TokenSink(tokenizer.detokenizer(), rules(changes));
   const reported: number[] = [];
   let printed = "";
   let reason: string | undefined;
@@ -38,7 +38,7 @@ function outcome(ids: readonly number[], sizes: readonly number[], changes: Part
 
 describe("an answer", () => {
   it("ends at an eos in the middle of a round", () => {
-    const sink = new TokenSink(tokenizer, rules());
+    const sink = new TokenSink(tokenizer.detokenizer(), rules());
     const result = sink.push(words("a", "<eos>", "b"), 2);
     expect(result).toEqual({
       ids: words("a", "<eos>"),
@@ -93,12 +93,12 @@ describe("an answer", () => {
 
   it("looks for stop texts in what is printed: not in a leading space that is dropped", async () => {
     const dropping = await tinyTokenizer(DECODERS["leading space dropped"]);
-    const sink = new TokenSink(dropping, rules({ stop: [" é"] }));
+    const sink = new TokenSink(dropping.detokenizer(), rules({ stop: [" é"] }));
     expect(sink.push([...bytesOf(" é é"), ...words("b")], 0)).toMatchObject({ stopReason: "stop string" });
     expect(sink.text).toBe("é");
     // Nor is the run cut in two by the look: its last byte spoils all of it.
     const broken = [...bytesOf(" é"), ...words("<0xFF>", "b")];
-    const other = new TokenSink(dropping, rules({ stop: [" é"] }));
+    const other = new TokenSink(dropping.detokenizer(), rules({ stop: [" é"] }));
     expect(other.push(broken, 0).stopReason).toBeUndefined();
     other.finish();
     expect(other.text).toBe(dropping.decode(broken));
@@ -110,7 +110,7 @@ describe("an answer", () => {
   });
 
   it("tells drafts from the target's own, also in text that was held back", () => {
-    const sink = new TokenSink(tokenizer, rules({ stop: ["abcx"] }));
+    const sink = new TokenSink(tokenizer.detokenizer(), rules({ stop: ["abcx"] }));
     expect(sink.push(words("a", "b"), 1).pieces).toEqual([]);
     expect(sink.push(words("c", "."), 1).pieces).toEqual([
       { text: "a", drafted: true },
