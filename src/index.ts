@@ -3,6 +3,12 @@
  *
  * @packageDocumentation
  */
+export {
+  type AnswerOptions,
+  Conversation,
+  type ConversationEvent,
+  type ConversationOptions,
+} from "./chat/conversation.js";
 export type { HubProgress, PlannedFile } from "./checkpoint/hub/progress.js";
 export { type ErrorCode, MlxGemmaError } from "./errors.js";
 export {
@@ -16,6 +22,7 @@ export {
   DEFAULTS,
   DTYPES,
   type DtypeName,
+  type EncodeChatOptions,
   type EncodeOptions,
   type GenerateOptions,
   type LoadOptions,
@@ -24,4 +31,5 @@ export {
 export { PromptCache } from "./prompt-cache.js";
 export type { SamplingOptions } from "./speculative/sampling.js";
 export type { Exactness, GenerationStats } from "./speculative/stats.js";
+export type { ChannelPiece } from "./text/channels.js";
 export type { ChatMessage } from "./text/chat-template.js";

@@ -11,11 +11,12 @@ import type { Drafter } from "./drafter/drafter.js";
 import { Gemma4Assistant } from "./drafter/gemma4-assistant.js";
 import { MlxGemmaError } from "./errors.js";
 import { addon } from "./mlx/addon.js";
-import { DTYPES, type EncodeOptions, type LoadOptions } from "./options.js";
+import { DTYPES, type EncodeChatOptions, type EncodeOptions, type LoadOptions } from "./options.js";
 import { exactnessOf } from "./speculative/exactness.js";
 import type { Exactness } from "./speculative/stats.js";
 import { Gemma4Target } from "./target/gemma4-target.js";
 import type { Target } from "./target/target.js";
+import { withoutThoughts } from "./text/channels.js";
 import { type ChatMessage, openChatTemplate } from "./text/chat-template.js";
 import { refuseMediaText } from "./text/media.js";
 import { openTokenizer, type Tokenizer } from "./text/tokenizer.js";
@@ -44,8 +45,13 @@ export interface LoadedPair extends Disposable {
    * asks for an image, sound or video, `disposed`.
    */
   encodePrompt(prompt: string, options?: EncodeOptions): Promise<number[]>;
-  /** Token ids of a chat in the checkpoint's template, ending where the model's answer begins; errors as `encodePrompt`. */
-  encodeChat(messages: readonly ChatMessage[]): Promise<number[]>;
+  /**
+   * Token ids of a chat in the checkpoint's template, up to where the next answer begins. Thoughts in the model's
+   * messages are left out, as Gemma 4 wants it.
+   *
+   * @throws MlxGemmaError as `encodePrompt`
+   */
+  encodeChat(messages: readonly ChatMessage[], options?: EncodeChatOptions): Promise<number[]>;
 }
 
 /**
@@ -109,10 +115,14 @@ export async function load(options: LoadOptions = {}): Promise<LoadedPair> {
       `${checkpoint.folder} has no tokenizer.json to read a prompt with; copy it there, or give --prompt-ids`,
     );
   };
-  const encodeChat = async (messages: readonly ChatMessage[]) => {
+  const encodeChat = async (messages: readonly ChatMessage[], options: EncodeChatOptions = {}) => {
     const { tokenizer, template } = text();
     for (const { content } of messages) refuseMediaText(content);
-    return tokenizer.encode(await template.render(messages));
+    const turns = messages.map(({ role, content }) => ({
+      role,
+      content: role === "assistant" ? withoutThoughts(content) : content,
+    }));
+    return tokenizer.encode(await template.render(turns, options));
   };
 
   return {

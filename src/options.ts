@@ -46,6 +46,11 @@ export interface EncodeOptions {
   readonly system?: string | undefined;
 }
 
+export interface EncodeChatOptions {
+  /** Ask the model to think before it answers, as its chat template does it. Default false. */
+  readonly thinking?: boolean | undefined;
+}
+
 export interface GenerateOptions extends Optional<SamplingOptions> {
   /** Token ids as they are; nothing is added. */
   readonly promptIds: readonly number[];

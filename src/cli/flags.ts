@@ -1,12 +1,20 @@
 import type { DtypeName } from "../options.js";
 import type { ColourMode } from "./ui/colour-mode.js";
 
-/** The options of `generate`, as they were parsed. */
-export interface Flags {
+/** Which pair to load, and how. */
+export interface PairFlags {
   readonly model?: string;
   readonly revision?: string;
   readonly offline?: true;
   readonly draft: string;
+  readonly draftTokens?: number;
+  readonly dtype?: DtypeName;
+  readonly threads: number;
+  readonly requireExact?: true;
+}
+
+/** How an answer is written. */
+export interface DecodingFlags {
   readonly draftTokens?: number;
   readonly maxTokens: number;
   readonly temperature: number;
@@ -15,14 +23,15 @@ export interface Flags {
   readonly minP: number;
   readonly seed: number;
   readonly stop?: readonly string[];
+  readonly chunkSize: number;
+}
+
+/** The options of `generate`, as they were parsed. */
+export interface Flags extends PairFlags, DecodingFlags {
   readonly system?: string;
   readonly raw?: true;
   readonly promptIds?: readonly number[];
   readonly ignoreEos?: true;
-  readonly chunkSize: number;
-  readonly dtype?: DtypeName;
-  readonly threads: number;
-  readonly requireExact?: true;
   readonly json?: true;
   readonly stats?: true;
   readonly showDrafts?: true;

@@ -15,6 +15,12 @@ export interface NumberRange {
 
 /** An option that takes a number; a wrong one is told with what was expected and found. */
 export function numberOption(flags: string, description: string, range: NumberRange): Option {
+  const option = new Option(flags, description);
+  return option.argParser((text: string) => numberFrom(text, range, nameOf(option)));
+}
+
+/** A number in its range. @throws MlxGemmaError `usage` that says at `where` what was expected and found */
+export function numberFrom(text: string, range: NumberRange, where: string): number {
   const { low, high = Number.MAX_SAFE_INTEGER, whole = false, above = false } = range;
   const kind = whole ? "a whole number" : "a number";
   const bounds = above
@@ -22,13 +28,10 @@ export function numberOption(flags: string, description: string, range: NumberRa
     : range.high === undefined
       ? `of at least ${low}`
       : `from ${low} to ${high}`;
-  const option = new Option(flags, description);
-  return option.argParser((text: string) => {
-    const value = Number(text);
-    const fits = value <= high && (above ? value > low : value >= low) && (!whole || Number.isInteger(value));
-    if (text.trim() === "" || !fits) throw wrong(option, `${kind} ${bounds}`, text);
-    return value;
-  });
+  const value = Number(text);
+  const fits = value <= high && (above ? value > low : value >= low) && (!whole || Number.isInteger(value));
+  if (text.trim() === "" || !fits) throw wrong(where, `${kind} ${bounds}`, text);
+  return value;
 }
 
 /** An option that takes one of a few words. */
@@ -36,7 +39,7 @@ export function choiceOption(flags: string, description: string, choices: readon
   const option = new Option(flags, description).choices(choices);
   return option.argParser((text: string) => {
     if (!choices.includes(text))
-      throw wrong(option, `${choices.slice(0, -1).join(", ")} or ${choices.at(-1)}`, text);
+      throw wrong(nameOf(option), `${choices.slice(0, -1).join(", ")} or ${choices.at(-1)}`, text);
     return text;
   });
 }
@@ -73,7 +76,7 @@ export function listOption<T>(flags: string, description: string, { expected, re
   return option.argParser((text: string) =>
     text.split(",").map((part) => {
       const value = read(part);
-      if (value === undefined) throw wrong(option, expected, text === "" ? text : part);
+      if (value === undefined) throw wrong(nameOf(option), expected, text === "" ? text : part);
       return value;
     }),
   );
@@ -83,15 +86,16 @@ export function listOption<T>(flags: string, description: string, { expected, re
 export function textsOption(flags: string, description: string): Option {
   const option = new Option(flags, description);
   return option.argParser((text: string, before: readonly string[] | undefined) => {
-    if (text === "") throw wrong(option, "a text", text);
+    if (text === "") throw wrong(nameOf(option), "a text", text);
     return [...(before ?? []), text];
   });
 }
 
-function wrong(option: Option, expected: string, found: string): MlxGemmaError {
+function nameOf(option: Option): string {
+  return option.long ?? option.flags;
+}
+
+function wrong(where: string, expected: string, found: string): MlxGemmaError {
   const shown = found.length > 60 ? `${found.slice(0, 57)}...` : found;
-  return new MlxGemmaError(
-    "usage",
-    `${option.long ?? option.flags}: expected ${expected}, found ${JSON.stringify(shown)}`,
-  );
+  return new MlxGemmaError("usage", `${where}: expected ${expected}, found ${JSON.stringify(shown)}`);
 }

@@ -2,6 +2,7 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { checkpointError, describe, isFile, isObject, oneLine, quote, readText } from "../checkpoint/json.js";
+import { THINK } from "./channels.js";
 import { tokenizerConfig } from "./tokenizer.js";
 
 /** One turn of a chat. */
@@ -19,7 +20,13 @@ export interface ChatTemplate {
    *
    * @throws MlxGemmaError `checkpoint` when the template fails, takes too long or too much memory.
    */
-  render(messages: readonly ChatMessage[]): Promise<string>;
+  render(messages: readonly ChatMessage[], options?: RenderOptions): Promise<string>;
+}
+
+/** What a template is told beside the messages. */
+export interface RenderOptions {
+  /** Asks the model to think before it answers: `enable_thinking`. Default false. */
+  readonly thinking?: boolean | undefined;
 }
 
 const MAX_TEMPLATE = 1024 * 1024;
@@ -43,7 +50,8 @@ export function openChatTemplate(folder: string): ChatTemplate {
   if (!found) {
     return {
       warning: `${folder} has no chat template; Gemma 4's own turns are used (give --raw for none)`,
-      render: async (messages) => gemmaTurns(messages, config.specialTokens.bos_token ?? "<bos>"),
+      render: async (messages, { thinking = false } = {}) =>
+        `${config.specialTokens.bos_token ?? "<bos>"}${gemmaTurns(messages, thinking)}`,
     };
   }
   if (found.source.length > MAX_TEMPLATE) {
@@ -53,10 +61,15 @@ export function openChatTemplate(folder: string): ChatTemplate {
     );
   }
   return {
-    render: (messages) =>
+    render: (messages, { thinking = false } = {}) =>
       renderInWorker(
         found.source,
-        { ...config.specialTokens, messages, add_generation_prompt: true },
+        {
+          ...config.specialTokens,
+          messages,
+          add_generation_prompt: true,
+          ...(thinking ? { enable_thinking: true } : {}),
+        },
         found.where,
       ),
   };
@@ -88,11 +101,14 @@ function configured(value: unknown, file: string): Found | undefined {
 }
 
 /** Gemma 4's turns, for a folder without a template. */
-function gemmaTurns(messages: readonly ChatMessage[], bos: string): string {
-  const turns = messages.map(({ role, content }) => {
+function gemmaTurns(messages: readonly ChatMessage[], thinking: boolean): string {
+  const system = messages[0]?.role === "system" ? messages[0].content : undefined;
+  const turns = (system === undefined ? messages : messages.slice(1)).map(({ role, content }) => {
     return `<|turn>${role === "assistant" ? "model" : role}\n${content.trim()}<turn|>\n`;
   });
-  return `${bos}${turns.join("")}<|turn>model\n`;
+  const first = `${thinking ? `${THINK}\n` : ""}${system?.trim() ?? ""}`;
+  if (thinking || system !== undefined) turns.unshift(`<|turn>system\n${first}<turn|>\n`);
+  return `${turns.join("")}<|turn>model\n`;
 }
 
 /** Runs in the worker, as a script without a file of its own: so it is the same from dist/ and from the sources. */

@@ -30,16 +30,19 @@ export interface FakeTarget extends Target {
  * A target whose logits at position p are one-hot at `script(p + 1)`, whatever its tokens are. Its hidden row at p is
  * [p, the token it was given there], so that a row handed on can be told.
  */
-export function scriptedTarget(script: Script, maxPositionEmbeddings = LENGTH): FakeTarget {
-  const table = new Float32Array(LENGTH * VOCAB);
-  for (let position = 0; position < LENGTH; position++) table[position * VOCAB + script(position + 1)] = 9;
+export function scriptedTarget(
+  script: Script,
+  maxPositionEmbeddings = LENGTH,
+  vocab: number = VOCAB,
+): FakeTarget {
   const log: SessionLog = { positions: [], blocks: [], kept: [], sharedKvCalls: 0, disposed: 0 };
   const forward = (tokens: MlxArray, position: number): StepOutput => {
     const [, count = 0] = tokens.shape;
-    const rows = table.subarray(position * VOCAB, (position + count) * VOCAB);
+    const rows = new Float32Array(count * vocab);
+    for (let row = 0; row < count; row++) rows[row * vocab + script(position + row + 1)] = 9;
     const places = Float32Array.from({ length: count }, (_, row) => position + row);
     return scope(() => ({
-      logits: fromFloat32(rows, [1, count, VOCAB]),
+      logits: fromFloat32(rows, [1, count, vocab]),
       lastHidden: ops.concatenate(
         [fromFloat32(places, [1, count, 1]), ops.reshape(ops.astype(tokens, "float32"), [1, count, 1])],
         2,
@@ -48,7 +51,7 @@ export function scriptedTarget(script: Script, maxPositionEmbeddings = LENGTH): 
   };
   return {
     log,
-    vocabSize: VOCAB,
+    vocabSize: vocab,
     hiddenSize: WIDTH,
     maxPositionEmbeddings,
     openSession: (maxBlock) => new FakeSession(maxBlock, forward, log),

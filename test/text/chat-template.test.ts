@@ -34,6 +34,19 @@ describe("a chat template", () => {
     expect(await template.render(CHAT)).toBe(TURNS);
   });
 
+  it("asks for thoughts where it can", async () => {
+    const own = openChatTemplate(temporaryFolder());
+    expect(await own.render(CHAT, { thinking: true })).toBe(
+      TURNS.replace("system\nBe brief.", "system\n<|think|>\nBe brief."),
+    );
+    expect(await own.render(CHAT.slice(3), { thinking: true })).toBe(
+      "<bos><|turn>system\n<|think|>\n<turn|>\n<|turn>user\nBye<turn|>\n<|turn>model\n",
+    );
+    const told = openChatTemplate(folderWith("{{ enable_thinking is defined and enable_thinking }}"));
+    expect(await told.render(CHAT, { thinking: true })).toBe("true");
+    expect(await told.render(CHAT)).toBe("false");
+  });
+
   it("is chat_template.jinja before tokenizer_config.json's", async () => {
     const folder = temporaryFolder();
     writeJson(folder, "tokenizer_config.json", {

@@ -1,6 +1,8 @@
 import type { ChalkInstance } from "chalk";
 import type { StopReason } from "../../generate.js";
 import type { GenerationStats } from "../../speculative/stats.js";
+import { colours } from "./colour.js";
+import type { ColourMode } from "./colour-mode.js";
 
 const percent = (share: number) => `${Math.round(share * 100)}%`;
 
@@ -12,6 +14,27 @@ const ENDINGS: Readonly<Record<StopReason, string>> = {
   "context full": ", context full",
   aborted: ", interrupted",
 };
+
+/** What options say of statistics. */
+export interface StatisticsFlags {
+  readonly quiet?: true;
+  readonly stats?: true;
+  readonly json?: true;
+  readonly color: ColourMode;
+}
+
+/** On stderr: the closing line on a terminal; all of it for `--stats`, wherever stderr goes. */
+export function writeStatistics(
+  { stats, stopReason }: { readonly stats: GenerationStats; readonly stopReason: StopReason },
+  flags: StatisticsFlags,
+): void {
+  const { stderr } = process;
+  if (flags.quiet || !(flags.stats || (stderr.isTTY && !flags.json))) return;
+  const chalk = colours(flags.color, stderr);
+  const columns = stderr.isTTY ? stderr.columns || 80 : Number.POSITIVE_INFINITY;
+  stderr.write(`${statisticsLine(stats, stopReason, chalk, columns)}\n`);
+  if (flags.stats) stderr.write(`${statisticsTable(stats, chalk, columns)}\n`);
+}
 
 /** The closing line: speed, and what drafting did for it. Broken into lines that fit `columns`. */
 export function statisticsLine(
@@ -26,6 +49,7 @@ export function statisticsLine(
     // The first token comes with the prompt: alone it has no speed.
     ...(stats.tokens > 1 ? [`${stats.tokensPerSecond.toFixed(1)} tok/s`] : []),
     `prompt ${stats.promptTokensPerSecond.toFixed(0)} tok/s`,
+    ...(stats.cachedPromptTokens > 0 ? [`${stats.cachedPromptTokens} of ${stats.promptTokens} kept`] : []),
   ];
   if (stats.draftTokens > 0) {
     parts.push(
@@ -48,7 +72,13 @@ export function statisticsTable(stats: GenerationStats, chalk: ChalkInstance, co
     (part) => `${part} ${times[part].toFixed(0)} ms`,
   );
   const rows: readonly (readonly [string, readonly string[]])[] = [
-    ["prompt", [`${stats.promptTokens} tokens`]],
+    [
+      "prompt",
+      [
+        `${stats.promptTokens} tokens`,
+        ...(stats.cachedPromptTokens > 0 ? [`${stats.cachedPromptTokens} of them kept`] : []),
+      ],
+    ],
     ["time to first token", [`${stats.timeToFirstTokenMs.toFixed(1)} ms`]],
     ["target steps", [String(stats.targetSteps)]],
     ["drafts accepted", [`${stats.accepted} of ${stats.proposed}`]],

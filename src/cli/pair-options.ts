@@ -1,0 +1,56 @@
+import { type Command, Option } from "commander";
+import { DEFAULTS, MAX_DRAFT_TOKENS } from "../options.js";
+import { dtypeOption, type NumberRange, numberOption, textsOption, threadsOption } from "./options.js";
+
+/** What the numbers of decoding may be. */
+export const RANGES = {
+  draftTokens: { low: 0, high: MAX_DRAFT_TOKENS, whole: true },
+  maxTokens: { low: 1, whole: true },
+  temperature: { low: 0, high: 100 },
+  topK: { low: 0, whole: true },
+  topP: { low: 0, high: 1, above: true },
+  minP: { low: 0, high: 1 },
+  seed: { low: 0, high: 2 ** 32 - 1, whole: true },
+} as const satisfies Readonly<Record<string, NumberRange>>;
+
+/** Which pair to load, and how: the same for every command that loads one. */
+export function pairOptions(): Option[] {
+  return [
+    new Option(
+      "-m, --model <which>",
+      "a Gemma 4 checkpoint: a folder, or org/name[@revision] of the hub (default: the embedded tiny pair)",
+    ),
+    new Option("--revision <name>", "branch, tag or commit of the model on the hub (default: main)"),
+    new Option("--offline", "take what the hub's cache has, download nothing"),
+    new Option(
+      "--draft <who>",
+      "who proposes tokens: assistant (the one that belongs to the model), none, a folder, or org/name",
+    ).default("none", "none"),
+    dtypeOption(),
+    threadsOption(),
+    new Option("--require-exact", "refuse a device on which drafted text may differ from plain text"),
+  ];
+}
+
+/** How an answer is written. */
+export function decodingOptions(maxTokens: number): Option[] {
+  const assistantK = `proposals a round, 0 to ${MAX_DRAFT_TOKENS} (default: ${DEFAULTS.draftTokens} with an assistant)`;
+  return [
+    numberOption("--draft-tokens <K>", assistantK, RANGES.draftTokens),
+    numberOption("-n, --max-tokens <N>", "the most tokens to write", RANGES.maxTokens).default(maxTokens),
+    numberOption("-t, --temperature <T>", "0: greedy", RANGES.temperature).default(0),
+    numberOption("--top-k <k>", "keep the k likeliest tokens; 0: all", RANGES.topK).default(0),
+    numberOption("--top-p <p>", "keep the likeliest tokens up to this probability", RANGES.topP).default(1),
+    numberOption("--min-p <p>", "drop tokens below this share of the likeliest", RANGES.minP).default(0),
+    numberOption("--seed <n>", "of sampling; the same seed, the same text", RANGES.seed).default(0),
+    textsOption("--stop <text>", "end the answer before this text (may be given again)"),
+    numberOption("--chunk-size <n>", "prompt tokens of one evaluation", { low: 1, whole: true }).default(
+      DEFAULTS.chunkSize,
+    ),
+  ];
+}
+
+export function withOptions(command: Command, options: readonly Option[]): Command {
+  for (const option of options) command.addOption(option);
+  return command;
+}
