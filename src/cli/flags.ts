@@ -46,7 +46,11 @@ export interface Flags extends PairFlags, DecodingFlags {
  * @param coloured whether stdout takes colours
  * @returns notes for the user: options that were given and do nothing
  */
-export function notesOn(flags: Flags, given: (name: keyof Flags) => boolean, coloured: boolean): string[] {
+export function notesOn(
+  flags: PairFlags & DecodingFlags & Pick<Flags, "showDrafts">,
+  given: (name: keyof DecodingFlags) => boolean,
+  coloured: boolean,
+): string[] {
   const notes: string[] = [];
   const drafting = flags.draft !== "none" && flags.draftTokens !== 0;
   if (flags.draft !== "none" && !drafting) {
@@ -65,7 +69,7 @@ export function notesOn(flags: Flags, given: (name: keyof Flags) => boolean, col
   return notes;
 }
 
-const SAMPLING: readonly (readonly [keyof Flags, string])[] = [
+const SAMPLING: readonly (readonly [keyof DecodingFlags, string])[] = [
   ["topK", "--top-k"],
   ["topP", "--top-p"],
   ["minP", "--min-p"],

@@ -1,7 +1,7 @@
 import { EXIT_CODES, EXIT_TERMINATED } from "./exit-codes.js";
 
 /** `npx` hands a signal on to its child, which gets it twice for one Ctrl-C: the second comes within a moment. */
-const SAME_MS = 250;
+export const SAME_MS = 250;
 
 /** What Ctrl-C and SIGTERM do while the command runs. */
 export interface Interruption {

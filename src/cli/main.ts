@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { MlxGemmaError } from "../errors.js";
 import { benchCommand } from "./bench.js";
+import { chatCommand } from "./chat.js";
 import { EXIT_CODES, EXIT_HELP, EXIT_OTHER } from "./exit-codes.js";
 import { generateCommand } from "./generate.js";
 import { inspectWeightsCommand } from "./inspect-weights.js";
@@ -35,6 +36,7 @@ function program(): Command {
   for (const command of [
     generateCommand(),
     benchCommand(),
+    chatCommand(),
     pullCommand(),
     modelsCommand(),
     quantizeCommand(),
@@ -62,7 +64,7 @@ function asLine(text: string): string {
 
 /** The command that was given, if it is one. */
 function commandIn(argv: readonly string[]): string | undefined {
-  return ["generate", "bench", "pull", "models", "quantize", "inspect-weights"].find(
+  return ["generate", "chat", "bench", "pull", "models", "quantize", "inspect-weights"].find(
     (name) => name === argv[2],
   );
 }

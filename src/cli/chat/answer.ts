@@ -1,0 +1,73 @@
+import type { ConversationEvent } from "../../chat/conversation.js";
+import { write } from "../answer.js";
+import { colours } from "../ui/colour.js";
+import type { ColourMode } from "../ui/colour-mode.js";
+import type { Progress } from "../ui/progress.js";
+import { forTerminal } from "../ui/terminal-text.js";
+import type { Settings } from "./settings.js";
+
+export type EndEvent = Extract<ConversationEvent, { readonly type: "end" }>;
+
+/** Where and how answers are shown. */
+export interface AnswerView {
+  readonly progress: Progress;
+  readonly shown: Settings["shown"];
+  readonly json: boolean;
+  readonly color: ColourMode;
+}
+
+/** Streams an answer: its text on stdout, thoughts dimmed on stderr; with `json` one object at the end. */
+export async function showAnswer(
+  events: AsyncIterable<ConversationEvent>,
+  { progress, shown, json, color }: AnswerView,
+): Promise<EndEvent> {
+  const { stdout, stderr } = process;
+  const chalk = colours(color, stdout);
+  const dim = colours(color, stderr).dim;
+  const safe = (text: string, stream: { isTTY?: boolean }) => (stream.isTTY ? forTerminal(text) : text);
+  let dropped = 0;
+  /** Whether the last that was shown is a thought whose line is not ended. */
+  let inThought = false;
+  let lineIsOpen = false;
+  for await (const event of events) {
+    switch (event.type) {
+      case "dropped":
+        dropped = event.messages;
+        progress.note(
+          `context full: the oldest ${dropped / 2} ${dropped === 2 ? "turn is" : "turns are"} left out from here on; the system turn stays`,
+        );
+        break;
+      case "prefill":
+        progress.say(`reading, ${event.done} of ${event.total} tokens`);
+        break;
+      case "tokens":
+        progress.stop();
+        for (const { text, thought, drafted } of event.pieces) {
+          if (thought) {
+            if (shown.thoughts && !json) {
+              stderr.write(dim(safe(text, stderr)));
+              inThought = !text.endsWith("\n");
+            }
+            continue;
+          }
+          if (inThought) stderr.write("\n");
+          inThought = false;
+          if (json) continue;
+          const clean = safe(text, stdout);
+          await write(shown.drafts && drafted ? chalk.green(clean) : clean);
+          lineIsOpen = !text.endsWith("\n");
+        }
+        break;
+      case "end": {
+        progress.stop();
+        if (inThought) stderr.write("\n");
+        const { text, thoughts, tokenIds, stopReason, stats } = event;
+        if (json)
+          await write(`${JSON.stringify({ text, thoughts, tokenIds, stopReason, dropped, stats })}\n`);
+        else if (lineIsOpen) await write("\n");
+        return event;
+      }
+    }
+  }
+  throw new Error("the answer ended without its end event");
+}

@@ -1,0 +1,89 @@
+import type { Conversation, ConversationEvent } from "../../chat/conversation.js";
+import { MlxGemmaError } from "../../errors.js";
+import type { LoadedPair } from "../../load.js";
+import type { ChatFlags } from "../chat.js";
+import { colours } from "../ui/colour.js";
+import type { Progress } from "../ui/progress.js";
+import { statisticsLine, statisticsTable, writeStatistics } from "../ui/statistics.js";
+import { type EndEvent, showAnswer } from "./answer.js";
+import type { Interrupts } from "./interrupts.js";
+import { answerOptions, type Settings, settingsOf } from "./settings.js";
+
+/** A conversation on the command line: what its commands work on. */
+export class ChatSession {
+  readonly settings: Settings;
+  /** Where it was saved or came from. */
+  file: string | undefined;
+  #last: EndEvent | undefined;
+  #again = 0;
+
+  constructor(
+    readonly conversation: Conversation,
+    readonly pair: LoadedPair,
+    private readonly flags: ChatFlags,
+    private readonly progress: Progress,
+    private readonly interrupts: Interrupts,
+  ) {
+    this.settings = settingsOf(flags);
+  }
+
+  /** What a command has to say: on stderr, for stdout is the answers'. */
+  readonly say = (text: string): void => {
+    process.stderr.write(`${text}\n`);
+  };
+
+  readonly columns = (): number =>
+    process.stderr.isTTY ? process.stderr.columns || 80 : Number.POSITIVE_INFINITY;
+
+  async send(message: string): Promise<void> {
+    this.#again = 0;
+    await this.#answer((signal) =>
+      this.conversation.send(message, { ...answerOptions(this.settings), signal }),
+    );
+  }
+
+  async regenerate(): Promise<void> {
+    this.#again += 1;
+    if (this.settings.temperature === 0) {
+      this.progress.note("at temperature 0 an answer is always the same; /temp changes it");
+    }
+    await this.#answer((signal) =>
+      this.conversation.regenerate({ ...answerOptions(this.settings, this.#again), signal }),
+    );
+  }
+
+  /** @throws MlxGemmaError `usage` where the checkpoint can't */
+  async think(on: boolean): Promise<void> {
+    if (on && !(await this.conversation.canThink())) {
+      throw new MlxGemmaError("usage", "the chat template of this checkpoint can't ask for thoughts");
+    }
+    this.conversation.thinking = on;
+  }
+
+  /** `/stats`. */
+  tellStatistics(): void {
+    const { contextTokens, cachedTokens, messages, dropped } = this.conversation;
+    if (this.#last) {
+      const { stats, stopReason } = this.#last;
+      const chalk = colours(this.flags.color, process.stderr);
+      this.say(statisticsLine(stats, stopReason, chalk, this.columns()));
+      this.say(statisticsTable(stats, chalk, this.columns()));
+    }
+    this.say(`context: ${cachedTokens} of ${contextTokens} tokens`);
+    this.say(`turns: ${messages.length / 2}${dropped > 0 ? `, ${dropped / 2} left out` : ""}`);
+  }
+
+  async #answer(ask: (signal: AbortSignal) => AsyncGenerator<ConversationEvent, void>): Promise<void> {
+    const { progress, flags, settings } = this;
+    const { json = false, color } = flags;
+    try {
+      const end = await this.interrupts.during((signal) =>
+        showAnswer(ask(signal), { progress, shown: settings.shown, json, color }),
+      );
+      this.#last = end;
+      writeStatistics(end, flags);
+    } finally {
+      progress.stop();
+    }
+  }
+}

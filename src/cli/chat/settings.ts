@@ -1,0 +1,28 @@
+import type { AnswerOptions } from "../../chat/conversation.js";
+import type { ChatFlags } from "../chat.js";
+
+/** What the commands of a chat change: numbers of decoding, and what is shown. */
+export interface Settings {
+  draftTokens: number | undefined;
+  maxTokens: number;
+  temperature: number;
+  topK: number;
+  topP: number;
+  minP: number;
+  seed: number;
+  readonly stop: readonly string[];
+  readonly chunkSize: number;
+  /** What is shown beside the answer. */
+  readonly shown: { drafts: boolean; thoughts: boolean };
+}
+
+export function settingsOf(flags: ChatFlags): Settings {
+  const { draftTokens, maxTokens, temperature, topK, topP, minP, seed, stop = [], chunkSize } = flags;
+  const shown = { drafts: flags.showDrafts === true, thoughts: !flags.hideThoughts && !flags.quiet };
+  return { draftTokens, maxTokens, temperature, topK, topP, minP, seed, stop, chunkSize, shown };
+}
+
+/** @param again how often the message was answered already: each sampled answer has a seed of its own */
+export function answerOptions({ shown: _, ...settings }: Settings, again = 0): AnswerOptions {
+  return { ...settings, seed: (settings.seed + again) % 2 ** 32 };
+}

@@ -1,0 +1,151 @@
+import { chmodSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import type { ConversationEvent } from "../../src/chat/conversation.js";
+import { showAnswer } from "../../src/cli/chat/answer.js";
+import { complete } from "../../src/cli/chat/completion.js";
+import { History, historyFile } from "../../src/cli/chat/history.js";
+import { MessageLines } from "../../src/cli/chat/messages.js";
+import { forTerminal } from "../../src/cli/ui/terminal-text.js";
+import { StatsCollector } from "../../src/speculative/stats.js";
+import { temporaryFolder } from "../checkpoint/helpers.js";
+
+afterEach(() => vi.restoreAllMocks());
+
+const stats = new StatsCollector().summarize({
+  promptTokens: 5,
+  cachedPromptTokens: 0,
+  prefillMs: 1,
+  timeToFirstTokenMs: 1,
+  decodeMs: 1,
+  draftTokens: 0,
+  exact: "by construction",
+});
+const DIM = "\u001b[2m";
+
+/** What an answer with a thought writes. */
+async function shown(thoughts: boolean) {
+  const events: readonly ConversationEvent[] = [
+    { type: "dropped", messages: 2 },
+    {
+      type: "tokens",
+      ids: [1],
+      pieces: [
+        { text: "Let me", drafted: false, thought: true },
+        { text: " see.", drafted: true, thought: true },
+        { text: "Four\u001b[2J", drafted: true, thought: false },
+      ],
+    },
+    { type: "end", stopReason: "eos", text: "Four", thoughts: "Let me see.", tokenIds: [1], stats },
+  ];
+  const out = { stdout: "", stderr: "" };
+  for (const name of ["stdout", "stderr"] as const) {
+    vi.spyOn(process[name], "write").mockImplementation((text) => {
+      out[name] += text;
+      return true;
+    });
+  }
+  const notes: string[] = [];
+  const progress = { say() {}, line() {}, stop() {}, live: false, note: (text: string) => notes.push(text) };
+  await showAnswer(
+    (async function* () {
+      yield* events;
+    })(),
+    { progress, shown: { drafts: false, thoughts }, json: false, color: "always" },
+  );
+  vi.restoreAllMocks();
+  return { ...out, notes };
+}
+
+describe("an answer with thoughts", () => {
+  it("shows them dimmed beside the answer", async () => {
+    const { stdout, stderr, notes } = await shown(true);
+    expect(stderr).toBe(`${DIM}Let me\u001b[22m${DIM} see.\u001b[22m\n`);
+    expect(stdout).toBe("Four\u001b[2J\n");
+    expect(notes).toEqual([
+      "context full: the oldest 1 turn is left out from here on; the system turn stays",
+    ]);
+  });
+
+  it("hides them", async () => {
+    expect((await shown(false)).stderr).toBe("");
+  });
+
+  it("does not steer the terminal", () => {
+    expect(forTerminal("a\u001b[2J\tb\r\n\u009bc\u0007é\u{1f98a}")).toBe(
+      "a\ufffd[2J\tb\ufffd\n\ufffdc\ufffdé\u{1f98a}",
+    );
+  });
+});
+
+describe("lines of a message", () => {
+  const messages = (...lines: string[]) => {
+    const open = new MessageLines();
+    const found = lines.flatMap((line) => open.push(line) ?? []);
+    return [...found, ...[open.finish() ?? []].flat()];
+  };
+
+  it.each([
+    [
+      ["one", "two"],
+      ["one", "two"],
+    ],
+    [
+      ["a\\", "b\\", "", "c"],
+      ["a\nb", "c"],
+    ],
+    [
+      ['"""', " a", "", '"""', "b"],
+      [" a\n", "b"],
+    ],
+    [
+      ['"""a"""', "b"],
+      ["a", "b"],
+    ],
+    [['"""a', 'b """'], ["a\nb "]],
+    [["a\\"], ["a"]],
+    [['"""'], [""]],
+    [[], []],
+  ])("%j are %j", (lines, expected) => {
+    expect(messages(...lines)).toEqual(expected);
+  });
+});
+
+describe("completion", () => {
+  it.each([
+    ["/un", ["/undo"], "/un"],
+    ["/s", ["/system ", "/save ", "/stats", "/seed ", "/show "], "/s"],
+    ["/think o", ["on", "off"], "o"],
+    ["/draft ", ["off"], ""],
+    ["/help x", [], "x"],
+    ["a word", ["\t"], ""],
+    ["/load /nowhere/x", [], "/nowhere/x"],
+    ["/load package.j", ["package.json"], "package.j"],
+    ["/save ./src/cl", ["./src/cli/"], "./src/cl"],
+  ])("of %j is %j", (line, found, completed) => {
+    expect(complete(line)).toEqual([found, completed]);
+  });
+});
+
+describe("the history", () => {
+  it("is cut to its last lines, and made private", () => {
+    const file = join(temporaryFolder(), "history");
+    writeFileSync(file, Array.from({ length: 2500 }, (_, index) => `line ${index}\n`).join(""));
+    chmodSync(file, 0o644);
+    const history = new History(file, () => {});
+    expect(history.lines).toHaveLength(1000);
+    expect(history.lines[0]).toBe("line 2499");
+    history.add("new");
+    history.add("new");
+    history.add("  ");
+    expect(readFileSync(file, "utf8").split("\n").slice(-3)).toEqual(["line 2499", "new", ""]);
+    expect(readFileSync(file, "utf8").split("\n")).toHaveLength(1002);
+    expect(statSync(file).mode & 0o777).toBe(0o600);
+  });
+
+  it("lies where XDG says", () => {
+    const end = "mlx-gemma/chat-history";
+    expect(historyFile({ XDG_STATE_HOME: "/state", HOME: "/h" })).toBe(`/state/${end}`);
+    expect(historyFile({ XDG_STATE_HOME: "state", HOME: "/h" })).toBe(`/h/.local/state/${end}`);
+  });
+});
