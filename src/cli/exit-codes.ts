@@ -15,7 +15,7 @@ export const EXIT_CODES: Readonly<Record<ErrorCode, number>> = {
   aborted: 130,
 };
 
-/** For what is no `MlxGemmaError`: a defect of ours, or an output that can't be written. */
+/** For what is no `MlxGemmaError`: a defect of ours, an output that can't be written, a check that failed. */
 export const EXIT_OTHER = 1;
 
 /** `bench --compare` found a regression. A broken checkpoint has the same code: neither is a pass. */
@@ -31,7 +31,7 @@ const MEANINGS: readonly (readonly [number, string])[] = [
   [0, "done; also when the reader of a pipe has seen enough"],
   [
     EXIT_OTHER,
-    "an output that can't be written, a defect of mlx-gemma, a bench whose drafted ids differ, or flaws that --check found",
+    "an output that can't be written, a defect of mlx-gemma, a bench whose drafted ids differ, flaws that --check found, or a failed doctor",
   ],
   [EXIT_CODES.usage, "an option or a prompt that can't be taken"],
   [

@@ -3,6 +3,7 @@ import { Command, CommanderError } from "commander";
 import { MlxGemmaError } from "../errors.js";
 import { benchCommand } from "./bench.js";
 import { chatCommand } from "./chat.js";
+import { doctorCommand } from "./doctor.js";
 import { EXIT_CODES, EXIT_HELP, EXIT_OTHER } from "./exit-codes.js";
 import { generateCommand } from "./generate.js";
 import { inspectWeightsCommand } from "./inspect-weights.js";
@@ -41,6 +42,7 @@ function program(): Command {
     modelsCommand(),
     quantizeCommand(),
     inspectWeightsCommand(),
+    doctorCommand(),
   ]) {
     for (const each of [command, ...command.commands]) each.copyInheritedSettings(main);
     main.addCommand(command.addHelpText("after", EXIT_HELP));
@@ -64,7 +66,7 @@ function asLine(text: string): string {
 
 /** The command that was given, if it is one. */
 function commandIn(argv: readonly string[]): string | undefined {
-  return ["generate", "chat", "bench", "pull", "models", "quantize", "inspect-weights"].find(
+  return ["generate", "chat", "bench", "pull", "models", "quantize", "inspect-weights", "doctor"].find(
     (name) => name === argv[2],
   );
 }

@@ -1,5 +1,6 @@
-import { MlxGemmaError } from "../errors.js";
+import { MlxGemmaError, throwIfAborted } from "../errors.js";
 import { evaluate, fromInt32, type MlxArray, readBytes, scope } from "../mlx/array.js";
+import { MAX_DRAFT_TOKENS } from "../options.js";
 import type { Target, TargetSession } from "../target/target.js";
 import type { Exactness } from "./stats.js";
 
@@ -7,7 +8,10 @@ import type { Exactness } from "./stats.js";
 const BLOCKS = [2, 4, 8, 16] as const;
 /** Tokens before the blocks. */
 const PROMPT = 16;
-const ROWS = BLOCKS.reduce((sum, rows) => sum + rows, 0);
+
+/** The full property: every block there can be, from the beginning and over the ends of Gemma 4's windows. */
+const ALL_BLOCKS = Array.from({ length: MAX_DRAFT_TOKENS }, (_, index) => index + 2);
+const PROMPTS = [PROMPT, 448, 960] as const;
 
 /** The CPU kernels' way: each row's result depends on that row alone, whatever the block. */
 const BY_CONSTRUCTION: Exactness = "by construction";
@@ -41,23 +45,76 @@ export async function exactnessOf(
 
 /** Whether logits and last hidden states of blocks are, bit for bit, those of their rows alone. */
 export async function rowsEqualBlocks(target: Target): Promise<boolean> {
-  const alone = await bytesOf(
-    target,
-    Array.from({ length: ROWS }, () => 1),
-  );
-  const blocks = await bytesOf(target, BLOCKS);
-  return alone.every((bytes, row) => bytes.equals(blocks[row] ?? Buffer.of()));
+  return (await compare(target, BLOCKS, PROMPT)).difference === undefined;
+}
+
+/** A row that has other bits in a block than alone. */
+export interface RowDifference {
+  /** Of the row. */
+  readonly position: number;
+  /** Rows of the block. */
+  readonly rows: number;
+}
+
+/**
+ * The full property on a target: blocks of 2 … 16 rows against their rows alone, bit for bit, after 16, 448 and 960 tokens.
+ *
+ * @throws MlxGemmaError `aborted`
+ */
+export async function checkExactness(
+  target: Target,
+  {
+    signal,
+    onProgress,
+  }: {
+    readonly signal?: AbortSignal | undefined;
+    readonly onProgress?: ((done: number, total: number) => void) | undefined;
+  } = {},
+): Promise<{ readonly rowsCompared: number; readonly difference: RowDifference | undefined }> {
+  const rows = ALL_BLOCKS.reduce((sum, size) => sum + size, 0);
+  const prompts = PROMPTS.filter((prompt) => prompt + rows <= target.maxPositionEmbeddings);
+  let rowsCompared = 0;
+  for (const [index, prompt] of prompts.entries()) {
+    onProgress?.(index, prompts.length);
+    const result = await compare(target, ALL_BLOCKS, prompt, signal);
+    rowsCompared += result.rowsCompared;
+    if (result.difference) return { rowsCompared, difference: result.difference };
+  }
+  return { rowsCompared, difference: undefined };
+}
+
+/** Compares blocks of these sizes, one after the other behind a prompt, with their rows one by one. */
+async function compare(
+  target: Target,
+  sizes: readonly number[],
+  prompt: number,
+  signal?: AbortSignal,
+): Promise<{ readonly rowsCompared: number; readonly difference: RowDifference | undefined }> {
+  const blockOf = sizes.flatMap((size) => Array.from({ length: size }, () => size));
+  const single = blockOf.map(() => 1);
+  const alone = await bytesOf(target, single, prompt, signal);
+  const blocks = await bytesOf(target, sizes, prompt, signal);
+  const row = alone.findIndex((bytes, index) => !bytes.equals(blocks[index] ?? Buffer.of()));
+  const difference = row < 0 ? undefined : { position: prompt + row, rows: blockOf[row] ?? 0 };
+  return { rowsCompared: alone.length, difference };
 }
 
 /** Each row's logits and last hidden state, of steps of `sizes` rows. */
-async function bytesOf(target: Target, sizes: readonly number[]): Promise<Buffer[]> {
-  const ids = Int32Array.from({ length: PROMPT + ROWS }, (_, i) => (2 + i * 7919) % target.vocabSize);
+async function bytesOf(
+  target: Target,
+  sizes: readonly number[],
+  prompt: number,
+  signal: AbortSignal | undefined,
+): Promise<Buffer[]> {
+  const length = prompt + sizes.reduce((sum, size) => sum + size, 0);
+  const ids = Int32Array.from({ length }, (_, i) => (2 + i * 7919) % target.vocabSize);
   using session = target.openSession(Math.max(...sizes));
-  const { logits, lastHidden } = await session.prefill(ids.subarray(0, PROMPT));
+  const { logits, lastHidden } = await session.prefill(ids.subarray(0, prompt), signal ? { signal } : {});
   for (const array of [logits, lastHidden]) array.dispose();
   const rows: Buffer[] = [];
   for (const size of sizes) {
-    const begin = PROMPT + rows.length;
+    throwIfAborted(signal, "the comparison was aborted");
+    const begin = prompt + rows.length;
     rows.push(...(await stepRows(session, ids.subarray(begin, begin + size))));
   }
   return rows;

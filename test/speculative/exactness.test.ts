@@ -3,7 +3,7 @@ import { openTarget } from "../../src/checkpoint/index.js";
 import { EMBEDDED_TARGET } from "../../src/checkpoint/locate.js";
 import { addon } from "../../src/mlx/addon.js";
 import * as ops from "../../src/mlx/ops.js";
-import { exactnessOf, rowsEqualBlocks } from "../../src/speculative/exactness.js";
+import { checkExactness, exactnessOf, rowsEqualBlocks } from "../../src/speculative/exactness.js";
 import { Gemma4Target } from "../../src/target/gemma4-target.js";
 import type { StepOutput, Target } from "../../src/target/target.js";
 import { rejected } from "../checkpoint/helpers.js";
@@ -58,6 +58,38 @@ describe("blocks against single rows", () => {
     using target = await load();
     const broken = withSteps(target, (output, rows) => (rows === size ? doubled(output, part) : output));
     expect(await rowsEqualBlocks(broken)).toBe(false);
+  });
+});
+
+describe("the full property", () => {
+  it.runIf(addon().kernels() !== "mlx")(
+    "holds blocks of every size against rows, at every prompt",
+    async () => {
+      using target = await load();
+      const parts: number[] = [];
+      const before = await settledArrays();
+      const result = await checkExactness(target, { onProgress: (done) => parts.push(done) });
+      expect(result).toEqual({ rowsCompared: 3 * 135, difference: undefined });
+      expect(parts).toEqual([0, 1, 2]);
+      expect(liveArrays()).toBe(before);
+    },
+  );
+
+  it.each([2, 7, 15, 16])("says which row of which block differs: %i rows", async (size) => {
+    using target = await load();
+    const broken = withSteps(target, (output, rows) => (rows === size ? doubled(output, "logits") : output));
+    const { difference } = await checkExactness(broken);
+    // Blocks of 2, 3 … stand one after the other behind the first prompt's 16 tokens.
+    expect(difference).toEqual({ position: 16 + (size * (size - 1)) / 2 - 1, rows: size });
+  });
+
+  it("can be aborted, and asks a small model for what it has room for", async () => {
+    using target = await load();
+    await expect(checkExactness(target, { signal: AbortSignal.abort() })).rejects.toMatchObject({
+      code: "aborted",
+    });
+    const small = { ...withSteps(target, (output) => output), maxPositionEmbeddings: 600 };
+    expect((await checkExactness(small)).rowsCompared).toBe(2 * 135);
   });
 });
 

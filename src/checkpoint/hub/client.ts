@@ -36,6 +36,8 @@ export interface HubResponse extends Answer {
 export interface Request {
   readonly subject: Subject;
   readonly headers?: Readonly<Record<string, string>>;
+  /** Statuses, beside those of success, that the caller handles itself. */
+  readonly fine?: readonly number[];
   /** Instead of the client's. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -74,7 +76,7 @@ export class HubClient {
       try {
         const response = await this.#follow(url, { ...request, signal });
         this.#reached = true;
-        if (FINE.includes(response.status)) return response;
+        if ([...FINE, ...(request.fine ?? [])].includes(response.status)) return response;
         response.giveUp();
         const asked = waitAsked(response);
         const failure = statusError(response, subject, this.environment.endpoint, this.hasToken);
