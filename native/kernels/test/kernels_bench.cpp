@@ -6,6 +6,7 @@
 #include <functional>
 #include <string>
 
+#include "kernels/isa.h"
 #include "kernels/kernels.h"
 #include "kernels/mlx_operations.h"
 #include "mlx/mlx.h"
@@ -192,6 +193,43 @@ void bench_stream(int outputs, int inputs, const std::optional<Packed>& p) {
   }
 }
 
+/** The arithmetic alone: packed rows that the inner caches hold, on this thread. */
+void bench_rows(int outputs, int inputs) {
+  const Packed p{"affine", 4, 64};
+  const k::QuantizedWeight packed = quantized(random({outputs, inputs}, mx::bfloat16), p);
+  const k::RowFunctions& functions = k::row_functions();
+  const std::ptrdiff_t padded = k::packed_row_floats(inputs, functions.pair), groups = inputs / p.group_size;
+  const k::PackedRows rows_of_weight{.codes = packed.weight.data<std::uint8_t>(),
+                                     .codes_stride = inputs / 2,
+                                     .scales = packed.scales.data<mx::bfloat16_t>(),
+                                     .scales_stride = groups,
+                                     .biases = packed.biases->data<mx::bfloat16_t>(),
+                                     .biases_stride = groups,
+                                     .scales_type = static_cast<int>(k::Element::bf16),
+                                     .group_size = p.group_size,
+                                     .bits = p.bits,
+                                     .mode = k::QuantizationMode::affine};
+  for (const int rows : {1, 2, 4, 8, 16, 64}) {
+    const mx::array x = random({rows, inputs}, mx::bfloat16);
+    std::vector<float> wide(rows * padded), scratch(k::packed_scratch(rows));
+    for (int r = 0; r < rows; ++r) {
+      functions.widen_packed[0](x.data<mx::bfloat16_t>() + r * inputs, inputs, p.group_size,
+                                wide.data() + r * padded);
+    }
+    std::vector<std::uint16_t> out(static_cast<std::size_t>(rows) * outputs);
+    const k::PackedJob job{wide.data(), padded,     rows_of_weight, inputs,
+                           rows,        out.data(), outputs,        scratch.data()};
+    double best = 1e30;
+    for (int i = 0; i < 2000; ++i) {
+      const auto start = Clock::now();
+      functions.linear_packed[0](job, 0, outputs);
+      best = std::min(best, std::chrono::duration<double, std::nano>(Clock::now() - start).count());
+    }
+    std::printf("rows affine 4 %4d x %-5d rows %2d: %6.3f ns for 16 weights\n", outputs, inputs, rows,
+                best / (outputs * inputs / 16.0));
+  }
+}
+
 /** Where a second thread begins to pay: one row times growing matrices. */
 void bench_threshold() {
   for (int outputs : {64, 128, 256, 512, 1024, 2048}) {
@@ -218,6 +256,10 @@ int main(int argc, char** argv) {
       bench_stream(768, 3072, p);
       bench_stream(4096, 4096, p);
     }
+  }
+  if (what == "all" || what == "rows") {
+    bench_rows(240, 768);
+    bench_rows(96, 3072);
   }
   if (what == "ours") {
     bench_linear(4096, 4096, mx::bfloat16, "bf16", false);
