@@ -4,7 +4,14 @@ import type { LoadedPair } from "./load.js";
 import { DEFAULTS, type GenerateOptions, MAX_DRAFT_TOKENS } from "./options.js";
 import { leaseOf } from "./prompt-cache.js";
 import { noDrafter } from "./speculative/no-drafter.js";
-import { firstToken, type RoundState, runRound } from "./speculative/round.js";
+import { type Probabilities, withProbabilities } from "./speculative/probabilities.js";
+import {
+  firstToken,
+  type RoundResult,
+  type RoundState,
+  type RoundTimes,
+  runRound,
+} from "./speculative/round.js";
 import { checkSampling, GREEDY, type SamplingOptions } from "./speculative/sampling.js";
 import { type GenerationStats, StatsCollector } from "./speculative/stats.js";
 import { greedyVerifier, samplingVerifier, type Verifier } from "./speculative/verifier.js";
@@ -26,9 +33,30 @@ export interface TextPiece {
   readonly drafted: boolean;
 }
 
+/** What a round did, for {@link GenerateOptions.trace}. */
+export interface TracedRound {
+  /** Position of the first id that the round decides. */
+  readonly position: number;
+  /** Milliseconds from the call to the round's beginning. */
+  readonly startMs: number;
+  /** Milliseconds; of the first round `verify` is the whole of reading the prompt. */
+  readonly times: RoundTimes;
+  /** All that were proposed, 0 … K ids. */
+  readonly drafts: readonly number[];
+  /** How many of them were right: the longest prefix. The end of the answer may cut it. */
+  readonly accepted: number;
+  readonly probabilities: Probabilities;
+}
+
 export type GenerationEvent =
   | { readonly type: "prefill"; readonly done: number; readonly total: number }
-  | { readonly type: "tokens"; readonly ids: readonly number[]; readonly pieces: readonly TextPiece[] }
+  | {
+      readonly type: "tokens";
+      readonly ids: readonly number[];
+      readonly pieces: readonly TextPiece[];
+      /** With `trace`: the round that decided these ids; of the first id, which the prompt decides, without drafts. */
+      readonly round?: TracedRound;
+    }
   | {
       readonly type: "end";
       readonly stopReason: StopReason;
@@ -76,18 +104,26 @@ export async function* generate(
       }),
     );
     clock.prompt();
-    state = await firstToken(output, verifier, prompt.length);
+    const decided = await firstToken(output, verifier, prompt.length);
+    state = decided;
     stats.addFirst();
-    const first = sink.push([state.bonus], 0);
+    const first = sink.push([decided.bonus], 0);
     stopReason = first.stopReason;
     clock.first();
-    yield { type: "tokens", ids: first.ids, pieces: first.pieces };
+    const times = { draft: 0, verify: clock.times.timeToFirstTokenMs, accept: 0, rest: 0 };
+    const ofPrompt = { ...decided, drafts: [], accepted: 0, times };
+    yield {
+      type: "tokens",
+      ids: first.ids,
+      pieces: first.pieces,
+      ...traced(ofPrompt, { position: prompt.length, startMs: 0 }),
+    };
     while (!stopReason) {
       const room = pair.target.maxPositionEmbeddings - session.position;
       if (signal?.aborted) stopReason = "aborted";
       else if (room <= 0) stopReason = "context full";
       if (stopReason) break;
-      clock.resume();
+      const start = { position: session.position + 1, startMs: clock.resume() };
       const steps = Math.min(draftTokens, maxTokens - sink.ids.length - 1, room - 1);
       const round = await runRound({ target: pair.target, session, drafter, verifier }, state, steps);
       lease.wrote([state.bonus, ...round.tokens.slice(0, -1)]);
@@ -96,7 +132,7 @@ export async function* generate(
       stopReason = taken.stopReason;
       stats.addRound(round, taken.ids.length);
       clock.pause();
-      yield { type: "tokens", ids: taken.ids, pieces: taken.pieces };
+      yield { type: "tokens", ids: taken.ids, pieces: taken.pieces, ...traced(round, start) };
     }
   } catch (error) {
     if (!(error instanceof MlxGemmaError && error.code === "aborted")) throw error;
@@ -121,6 +157,19 @@ export async function* generate(
   };
 }
 
+/** What a `tokens` event says of its round, where probabilities were asked for. */
+function traced(
+  {
+    probabilities,
+    drafts,
+    accepted,
+    times,
+  }: Pick<RoundResult, "probabilities" | "drafts" | "accepted" | "times">,
+  start: Pick<TracedRound, "position" | "startMs">,
+): { readonly round?: TracedRound } {
+  return probabilities ? { round: { ...start, drafts, accepted, times, probabilities } } : {};
+}
+
 /** Times of a generation. Decoding counts while a round runs, not while the reader of the events is busy. */
 class Clock {
   readonly #start = performance.now();
@@ -135,8 +184,10 @@ class Clock {
     this.times.timeToFirstTokenMs = performance.now() - this.#start;
   }
 
-  resume(): void {
+  /** @returns milliseconds from the call to now */
+  resume(): number {
     this.#resumed = performance.now();
+    return this.#resumed - this.#start;
   }
 
   pause(): void {
@@ -181,7 +232,8 @@ function settle(pair: LoadedPair, options: GenerateOptions) {
   }
   const { temperature, topK, topP, minP, seed } = { ...GREEDY, ...defined(options) };
   const sampling = checkSampling({ temperature, topK, topP, minP, seed });
-  const verifier: Verifier = temperature > 0 ? samplingVerifier(sampling) : greedyVerifier;
+  const judging: Verifier = temperature > 0 ? samplingVerifier(sampling) : greedyVerifier;
+  const verifier = options.trace ? withProbabilities(judging) : judging;
   const drafter: Drafter = draftTokens > 0 && pair.drafter ? pair.drafter : noDrafter;
   const prompt = Int32Array.from(options.promptIds);
   return { prompt, draftTokens, maxTokens, chunkSize, signal, stop, verifier, drafter };

@@ -16,6 +16,7 @@ export {
   generate,
   type StopReason,
   type TextPiece,
+  type TracedRound,
 } from "./generate.js";
 export { type LoadedPair, load } from "./load.js";
 export {
@@ -29,6 +30,8 @@ export {
   MAX_DRAFT_TOKENS,
 } from "./options.js";
 export { PromptCache } from "./prompt-cache.js";
+export type { Probabilities, TokenProbability } from "./speculative/probabilities.js";
+export type { RoundTimes } from "./speculative/round.js";
 export type { SamplingOptions } from "./speculative/sampling.js";
 export type { Exactness, GenerationStats } from "./speculative/stats.js";
 export type { ChannelPiece } from "./text/channels.js";

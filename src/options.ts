@@ -66,6 +66,8 @@ export interface GenerateOptions extends Optional<SamplingOptions> {
   readonly specialTokens?: boolean | undefined;
   /** Prompt tokens of one evaluation; default 512. */
   readonly chunkSize?: number | undefined;
+  /** `tokens` events tell their round: drafts, probabilities, times. Costs a readback more a round; default false. */
+  readonly trace?: boolean | undefined;
   /** Ends the generation between rounds, or chunks of the prompt; what there is comes with the `end` event. */
   readonly signal?: AbortSignal | undefined;
   /** Keys and values of earlier generations: what the prompt has in common with them is not processed again. */

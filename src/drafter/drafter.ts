@@ -3,7 +3,11 @@ import type { SharedKv } from "../target/target.js";
 
 /** How the drafter picks: the most likely candidate, or a draw from its processed distribution. */
 export type DraftPicker =
-  | { readonly kind: "greedy" }
+  | {
+      readonly kind: "greedy";
+      /** Given where somebody wants to know how likely the drafts were: log probabilities of float32 logits (1, C). */
+      readonly logProbabilities?: (logits: MlxArray) => MlxArray;
+    }
   | {
       readonly kind: "sample";
       /** Turns float32 logits (1, C) into log probabilities after temperature, top-k, top-p, min-p. */
@@ -37,7 +41,7 @@ export interface DraftDistribution {
 export interface Proposal {
   /** int32 (1, K); absent when nothing is proposed. */
   readonly tokens?: MlxArray;
-  /** q of each step, when sampling. */
+  /** q of each step, where the picker has `logProbabilities`. */
   readonly distributions: readonly DraftDistribution[];
 }
 

@@ -7,7 +7,7 @@ import type { HeadScores } from "./head.js";
 export interface Picked {
   /** int32 (1, 1). */
   readonly token: MlxArray;
-  /** q, when sampling. */
+  /** q, where the picker has `logProbabilities`. */
   readonly distribution?: DraftDistribution;
 }
 
@@ -21,10 +21,13 @@ export function pickToken({ logits, tokens }: HeadScores, picker: DraftPicker, p
     const column = ops.reshape(place, [1, 1]);
     return tokens ? ops.takeAlongAxis(tokens, column, 1) : column;
   };
-  if (picker.kind === "greedy") return { token: tokenAt(ops.argmax(logits, -1)) };
-  const logQ = picker.logProbabilities(ops.astype(logits, "float32"));
+  const logQ = picker.logProbabilities?.(ops.astype(logits, "float32"));
+  const place =
+    picker.kind === "sample" && logQ
+      ? ops.randomCategorical(logQ, picker.key(position))
+      : ops.argmax(logits, -1);
   return {
-    token: tokenAt(ops.randomCategorical(logQ, picker.key(position))),
-    distribution: { probabilities: ops.exp(logQ), ...(tokens ? { tokens } : {}) },
+    token: tokenAt(place),
+    ...(logQ ? { distribution: { probabilities: ops.exp(logQ), ...(tokens ? { tokens } : {}) } } : {}),
   };
 }

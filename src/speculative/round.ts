@@ -1,8 +1,9 @@
-import type { Drafter } from "../drafter/drafter.js";
-import { evaluate, fromInt32, type MlxArray, readInt32, scope } from "../mlx/array.js";
+import type { Drafter, Proposal } from "../drafter/drafter.js";
+import { evaluate, fromInt32, type MlxArray, readFloat32, readInt32, scope } from "../mlx/array.js";
 import * as ops from "../mlx/ops.js";
 import type { Target, TargetSession } from "../target/target.js";
 import { type Acceptance, conclude, readVerdict } from "./accept.js";
+import { type Probabilities, readProbabilities } from "./probabilities.js";
 import type { Verifier } from "./verifier.js";
 
 /** What goes from round to round. */
@@ -23,8 +24,12 @@ export interface RoundTimes {
 
 export interface RoundResult extends Acceptance {
   readonly proposed: number;
+  /** All that were proposed. */
+  readonly drafts: readonly number[];
   readonly state: RoundState;
   readonly times: RoundTimes;
+  /** Where the verifier tells them. */
+  readonly probabilities?: Probabilities;
 }
 
 /** The parts that a round works with; they stay the same for a whole generation. */
@@ -37,7 +42,8 @@ export interface RoundParts {
 
 /**
  * One round: propose K → verify → accept → keep. The whole of it is one graph and one evaluation, whose verdict
- * is the only value read back. Plain decoding is a round with a drafter that proposes nothing.
+ * is the only value read back (where the verifier tells probabilities, they are a second). Plain decoding is a round
+ * with a drafter that proposes nothing.
  *
  * @param steps K, the number of tokens to propose.
  */
@@ -46,6 +52,7 @@ export async function runRound(parts: RoundParts, state: RoundState, steps: numb
   const position = session.position;
   const start = performance.now();
   let drafted = start;
+  let built = start;
   const graph = scope(() => {
     const bonus = fromInt32(Int32Array.of(state.bonus), [1, 1]);
     const proposal = drafter.propose({
@@ -61,31 +68,37 @@ export async function runRound(parts: RoundParts, state: RoundState, steps: numb
     const block = proposal.tokens ? ops.concatenate([bonus, proposal.tokens], 1) : bonus;
     const { logits, lastHidden } = session.step(block);
     const verdict = verifier.judge(logits, proposal, position);
+    const pending = session.pending();
+    built = performance.now();
     return {
       drafts: proposal.tokens ? [proposal.tokens] : [],
       verdict,
       lastHidden,
-      pending: session.pending(),
+      pending,
+      probabilities: verifier.probabilities ? [verifier.probabilities(logits, proposal, verdict)] : [],
     };
   });
   state.hidden.dispose();
-  const built = performance.now();
   const [draftMs = 0, verifyMs = 0] = await evaluate([
     graph.drafts,
     [graph.verdict, graph.lastHidden, ...graph.pending],
+    graph.probabilities,
   ]);
   const evaluated = performance.now();
-  const acceptance = conclude(readVerdict(readInt32(graph.verdict)));
+  const verdict = readVerdict(readInt32(graph.verdict));
+  const acceptance = conclude(verdict);
   session.keep(acceptance.accepted + 1);
   const hidden = scope(() => rowOf(graph.lastHidden, acceptance.accepted));
-  const proposed = graph.drafts[0]?.shape[1] ?? 0;
   for (const array of [...graph.drafts, graph.verdict, graph.lastHidden, ...graph.pending]) array.dispose();
   const accept = performance.now() - evaluated;
+  const told = takeProbabilities(graph.probabilities);
   const draft = drafted - start + draftMs;
   const verify = built - drafted + verifyMs;
   return {
     ...acceptance,
-    proposed,
+    proposed: verdict.drafts.length,
+    drafts: verdict.drafts,
+    ...told,
     state: { bonus: acceptance.bonus, hidden },
     times: { draft, verify, accept, rest: performance.now() - start - draft - verify - accept },
   };
@@ -96,13 +109,25 @@ export async function firstToken(
   output: { readonly logits: MlxArray; readonly lastHidden: MlxArray },
   verifier: Verifier,
   promptLength: number,
-): Promise<RoundState> {
-  const verdict = scope(() => verifier.judge(output.logits, { distributions: [] }, promptLength - 1));
-  await evaluate([[verdict]]);
-  const { bonus } = conclude(readVerdict(readInt32(verdict)));
-  verdict.dispose();
-  output.logits.dispose();
-  return { bonus, hidden: output.lastHidden };
+): Promise<RoundState & Pick<RoundResult, "probabilities">> {
+  const nothing: Proposal = { distributions: [] };
+  const graph = scope(() => {
+    const verdict = verifier.judge(output.logits, nothing, promptLength - 1);
+    const probabilities = verifier.probabilities?.(output.logits, nothing, verdict);
+    return { verdict, probabilities: probabilities ? [probabilities] : [] };
+  });
+  await evaluate([[graph.verdict], graph.probabilities]);
+  const { bonus } = conclude(readVerdict(readInt32(graph.verdict)));
+  for (const array of [graph.verdict, output.logits]) array.dispose();
+  return { bonus, hidden: output.lastHidden, ...takeProbabilities(graph.probabilities) };
+}
+
+/** Reads what the verifier told, if it did, and lets go of it. */
+function takeProbabilities([array]: readonly MlxArray[]): Pick<RoundResult, "probabilities"> {
+  if (!array) return {};
+  const probabilities = readProbabilities(readFloat32(array));
+  array.dispose();
+  return { probabilities };
 }
 
 /** Row `row` of (1, T, H) as (1, 1, H). */

@@ -12,6 +12,8 @@ export interface Verifier {
    * drafts, accept flags, next tokens. `readVerdict` splits it.
    */
   judge(logits: MlxArray, proposal: Proposal, position: number): MlxArray;
+  /** Present where a trace is kept: how likely each token was, lazily; `readProbabilities` splits it. */
+  readonly probabilities?: (logits: MlxArray, proposal: Proposal, verdict: MlxArray) => MlxArray;
 }
 
 function verdictOf(drafts: MlxArray | undefined, accepted: readonly MlxArray[], next: MlxArray): MlxArray {
@@ -82,7 +84,7 @@ export function samplingVerifier(options: SamplingOptions, accept: AcceptRule = 
 }
 
 /** q as float32 (1, V): 0 for every token that is no candidate. */
-function overVocabulary({ tokens, probabilities }: DraftDistribution, vocab: number): MlxArray {
+export function overVocabulary({ tokens, probabilities }: DraftDistribution, vocab: number): MlxArray {
   return tokens
     ? ops.putAlongAxis(ops.zeros([1, vocab], "float32"), tokens, probabilities, 1)
     : probabilities;
