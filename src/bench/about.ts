@@ -2,8 +2,8 @@ import { availableParallelism, cpus, totalmem } from "node:os";
 import { addon } from "../mlx/addon.js";
 import type { ReportAbout } from "./report.js";
 
-/** What a bench runs on. */
-export function aboutMachine(readBandwidth: number): ReportAbout {
+/** What a command runs on, as the first key of what it saves. */
+export function aboutMachine(): Omit<ReportAbout, "readBandwidth"> {
   const native = addon();
   return {
     date: new Date().toISOString(),
@@ -14,6 +14,5 @@ export function aboutMachine(readBandwidth: number): ReportAbout {
     device: native.device(),
     kernels: native.kernels(),
     memoryBytes: totalmem(),
-    readBandwidth,
   };
 }

@@ -1,6 +1,5 @@
-import { describe, oneLine } from "../checkpoint/json.js";
 import { groupKey } from "./plan.js";
-import { type FileUse, fileError, readUserFile } from "./read-file.js";
+import { checkSaved, type FileUse, fileError, readUserJson } from "./read-file.js";
 import { type Comparison, type Report, type Row, reportSchema } from "./report.js";
 import { discoveries, median, probabilityOfLower } from "./statistics.js";
 
@@ -26,24 +25,7 @@ interface Samples extends Pick<Figure, "suite" | "context" | "sampling" | "draft
  * @throws MlxGemmaError `usage` for a file that can't be read or is no report of this version
  */
 export function readReport(path: string): Report {
-  const text = readUserFile(path, FILE);
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    const found = error instanceof Error ? oneLine(error.message) : "broken";
-    throw fileError(FILE, path, `expected ${FILE.expected}, found no JSON (${found})`);
-  }
-  const { data, error } = reportSchema.safeParse(value);
-  if (data) return data;
-  const [issue] = error.issues;
-  const where = issue && issue.path.length > 0 ? ` at ${issue.path.join(".")}` : "";
-  const why = `${oneLine(issue?.message ?? "")}${where}`;
-  throw fileError(
-    FILE,
-    path,
-    `expected what --save of this version writes, found ${describe(value)} (${why})`,
-  );
+  return checkSaved(reportSchema, readUserJson(path, FILE), path, FILE);
 }
 
 /**

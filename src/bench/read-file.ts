@@ -1,5 +1,6 @@
 import { readFileSync, statSync } from "node:fs";
-import { quote, reason } from "../checkpoint/json.js";
+import type { z } from "zod";
+import { describe, oneLine, quote, reason } from "../checkpoint/json.js";
 import { MlxGemmaError } from "../errors.js";
 
 /** What a file that the user named is for: the words that begin a message about it, and what it has to be. */
@@ -36,4 +37,33 @@ export function readUserFile(path: string, use: FileUse): string {
   } catch {
     throw wrong("other bytes than UTF-8");
   }
+}
+
+/**
+ * Reads a JSON file that the user named.
+ *
+ * @throws MlxGemmaError `usage` as {@link readUserFile}, and when it holds no JSON
+ */
+export function readUserJson(path: string, use: FileUse): unknown {
+  const text = readUserFile(path, use);
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    const found = error instanceof Error ? oneLine(error.message) : "broken";
+    throw fileError(use, path, `expected ${use.expected}, found no JSON (${found})`);
+  }
+}
+
+/**
+ * What a file holds, if it is what this version writes.
+ *
+ * @throws MlxGemmaError `usage` with the first thing that is not
+ */
+export function checkSaved<T>(schema: z.ZodType<T>, value: unknown, path: string, use: FileUse): T {
+  const { data, error } = schema.safeParse(value);
+  if (data !== undefined) return data;
+  const [issue] = error?.issues ?? [];
+  const where = issue && issue.path.length > 0 ? ` at ${issue.path.join(".")}` : "";
+  const why = `${oneLine(issue?.message ?? "")}${where}`;
+  throw fileError(use, path, `expected ${use.expected} in this version, found ${describe(value)} (${why})`);
 }

@@ -158,7 +158,8 @@ function geometricMean(values: readonly number[]): number {
   return Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length);
 }
 
-function groupsOf(rows: readonly Row[]): Group[] {
+/** Rows by suite, context and sampling, in the order in which they come. */
+export function groupsOf(rows: readonly Row[]): Group[] {
   const groups = new Map<string, Row[]>();
   const label = labelsOf(rows);
   for (const row of rows) groups.set(label(row), [...(groups.get(label(row)) ?? []), row]);

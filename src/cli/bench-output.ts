@@ -3,6 +3,7 @@ import type { OutputFormat } from "../bench/options.js";
 import type { Report } from "../bench/report.js";
 import {
   aboutLines,
+  alignment,
   type BenchTable,
   benchTables,
   comparisonTable,
@@ -53,11 +54,6 @@ function blocks(report: Report, columns: number, show: (table: BenchTable) => st
     .filter((block) => block.length > 0)
     .map((block) => block.join("\n"))
     .join("\n\n")}\n`;
-}
-
-/** Names and findings to the left, numbers to the right. */
-function alignment(name: string): "left" | "right" {
-  return ["suite", "figure", "finding", "1 … K"].includes(name) ? "left" : "right";
 }
 
 function markdown({ head, rows }: Omit<BenchTable, "title">): string {

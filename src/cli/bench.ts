@@ -32,6 +32,7 @@ export interface BenchFlags {
   readonly sampling?: readonly GivenSampling[];
   readonly output: OutputFormat;
   readonly save?: string;
+  readonly html?: string;
   readonly compare?: string;
   readonly tolerance: number;
   readonly offline?: true;
@@ -104,7 +105,8 @@ export function benchCommand(): Command {
     .addOption(
       choiceOption("-o, --output <format>", "of the result on stdout", OUTPUT_FORMATS).default("table"),
     )
-    .option("--save <file>", "write all figures as JSON, for --compare")
+    .option("--save <file>", "write all figures as JSON, for --compare and mlx-gemma report")
+    .option("--html <file>", "write a page to look at")
     .option("--compare <file>", "hold the figures against a saved run; a regression is exit code 3")
     .addOption(
       numberOption("--tolerance <share>", "how much lower a figure may be without being a regression", {

@@ -33,6 +33,8 @@ export interface Flags extends PairFlags, DecodingFlags {
   readonly promptIds?: readonly number[];
   readonly ignoreEos?: true;
   readonly json?: true;
+  readonly trace?: string;
+  readonly html?: string;
   readonly stats?: true;
   readonly showDrafts?: true;
   readonly quiet?: true;

@@ -18,6 +18,8 @@ export function generateCommand(): Command {
     .addOption(idsOption("--prompt-ids <ids>", "token ids as they are, such as 2,5,7; needs no tokenizer"))
     .option("--ignore-eos", "go on past the end of the answer")
     .option("--json", "one JSON object instead of text")
+    .option("--trace <file>", "write as JSON what every round did: drafts, probabilities, times")
+    .option("--html <file>", "write a page that shows it")
     .addOption(new Option("--stats", "the account in full, on stderr").conflicts("quiet"))
     .addOption(new Option("--show-drafts", "colour accepted draft tokens").conflicts("json"))
     .option("-q, --quiet", "the answer only: no spinner, no notes, no statistics")

@@ -10,6 +10,7 @@ import { inspectWeightsCommand } from "./inspect-weights.js";
 import { modelsCommand } from "./models.js";
 import { pullCommand } from "./pull.js";
 import { quantizeCommand } from "./quantize.js";
+import { reportCommand } from "./report.js";
 
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   // A reader that has seen enough (`| head`) closes the pipe: that is no error.
@@ -38,6 +39,7 @@ function program(): Command {
     generateCommand(),
     benchCommand(),
     chatCommand(),
+    reportCommand(),
     pullCommand(),
     modelsCommand(),
     quantizeCommand(),
@@ -66,9 +68,17 @@ function asLine(text: string): string {
 
 /** The command that was given, if it is one. */
 function commandIn(argv: readonly string[]): string | undefined {
-  return ["generate", "chat", "bench", "pull", "models", "quantize", "inspect-weights", "doctor"].find(
-    (name) => name === argv[2],
-  );
+  return [
+    "generate",
+    "chat",
+    "bench",
+    "report",
+    "pull",
+    "models",
+    "quantize",
+    "inspect-weights",
+    "doctor",
+  ].find((name) => name === argv[2]);
 }
 
 /** One line for a user's mistake, a stack only for a defect of ours; returns the exit code. */

@@ -18,7 +18,7 @@ import type { BenchFlags } from "./bench.js";
 import { formatReport } from "./bench-output.js";
 import { EXIT_OTHER, EXIT_REGRESSION } from "./exit-codes.js";
 import { onInterruption } from "./interruption.js";
-import { checkSavable, saveReport } from "./save-report.js";
+import { checkOutputs, writeOutput } from "./output-file.js";
 import { colours } from "./ui/colour.js";
 import { downloadBar } from "./ui/download-bar.js";
 import { openProgress, type Progress } from "./ui/progress.js";
@@ -29,7 +29,7 @@ export async function runBench(flags: BenchFlags): Promise<void> {
   // What can be refused is, before hours are spent.
   const suites = suitesOf(flags);
   const samplings = samplingsOf(flags);
-  if (flags.save !== undefined) checkSavable(flags.save);
+  checkOutputs({ "--save": flags.save, "--html": flags.html });
   const earlier = earlierOf(flags);
 
   const progress = await openProgress({ quiet: flags.quiet === true, color: flags.color });
@@ -48,7 +48,7 @@ export async function runBench(flags: BenchFlags): Promise<void> {
       filler: fillerText(),
     });
     progress.say("measuring the memory");
-    const about = aboutMachine(await readBandwidth());
+    const about = { ...aboutMachine(), readBandwidth: await readBandwidth() };
     const report = await bench(pair, plan, {
       about,
       settings: settingsOf(flags, plan, checkpoints),
@@ -80,7 +80,11 @@ async function tell(report: Report, flags: BenchFlags, progress: Progress): Prom
   const { stdout, stderr } = process;
   const columns = stdout.isTTY ? stdout.columns || 80 : Number.POSITIVE_INFINITY;
   await write(formatReport(report, flags.output, colours(flags.color, stdout), columns));
-  if (flags.save !== undefined) saveReport(flags.save, report);
+  if (flags.save !== undefined) writeOutput("--save", flags.save, `${JSON.stringify(report, null, 1)}\n`);
+  if (flags.html !== undefined) {
+    const { benchPage } = await import("./html/bench-page.js");
+    writeOutput("--html", flags.html, benchPage(report));
+  }
   if (!report.complete && !report.difference) {
     progress.note("interrupted: the figures are of the repetitions that were whole");
   }

@@ -1,3 +1,4 @@
+import { aboutMachine } from "../bench/about.js";
 import { MlxGemmaError } from "../errors.js";
 import { generate } from "../generate.js";
 import type { LoadedPair } from "../load.js";
@@ -5,7 +6,9 @@ import { type EndEvent, write, writeAnswer } from "./answer.js";
 import { type Flags, notesOn } from "./flags.js";
 import { onInterruption } from "./interruption.js";
 import { checkPairFlags, openPair } from "./open-pair.js";
+import { checkOutputs } from "./output-file.js";
 import { type Prompt, readPrompt } from "./prompt.js";
+import { recorderFor, traceSettings, writeTrace } from "./trace-output.js";
 import { colours } from "./ui/colour.js";
 import { openProgress } from "./ui/progress.js";
 import { writeStatistics } from "./ui/statistics.js";
@@ -25,6 +28,7 @@ export async function runGenerate(
 ): Promise<void> {
   checkPairFlags(flags);
   const notes = notesOn(flags, given, colours(flags.color, process.stdout).level > 0);
+  checkOutputs({ "--trace": flags.trace, "--html": flags.html });
   const prompt = await readPrompt(argument, flags.promptIds, usage);
   const progress = await openProgress({ quiet: flags.quiet === true, color: flags.color });
   const interruption = onInterruption(() => progress.stop());
@@ -35,10 +39,16 @@ export async function runGenerate(
     const warnings = [...notes, ...pair.warnings];
     for (const warning of warnings) progress.note(warning);
     progress.say(`reading the prompt, ${promptIds.length} tokens`);
-    const events = generate(pair, { ...flags, promptIds, signal });
-    const end = await writeAnswer(events, pair, flags, progress);
+    const recorder = await recorderFor(flags, pair);
+    const events = generate(pair, { ...flags, promptIds, trace: recorder !== undefined, signal });
+    const end = await writeAnswer(recorder?.listen(events) ?? events, pair, flags, progress);
     progress.stop();
     if (flags.json) await writeJson(end, promptIds, warnings, pair.assistant);
+    if (recorder) {
+      const asked = { text: prompt.kind === "text" ? prompt.text : null, tokenIds: promptIds };
+      const settings = traceSettings(flags, pair, end.stats.draftTokens);
+      await writeTrace(recorder.trace(end, { about: aboutMachine(), settings, prompt: asked }), flags);
+    }
     writeStatistics(end, flags);
     if (end.stopReason === "aborted") process.exitCode = interruption.exitCode;
   } catch (error) {

@@ -128,7 +128,7 @@ describe("readReport", () => {
     const saved = await report(noise(1, 0.1));
     const cases: [string, RegExp][] = [
       ["{", /found no JSON/],
-      ["[]", /expected what --save of this version writes, found a list of 0/],
+      ["[]", /expected what --save writes in this version, found a list of 0/],
       [JSON.stringify({ ...saved, version: 2 }), /at version/],
       [JSON.stringify({ ...saved, rows: [{}] }), /at rows\.0\.suite/],
     ];

@@ -9,6 +9,11 @@ export interface BenchTable {
   readonly rows: readonly (readonly string[])[];
 }
 
+/** Names and findings to the left, numbers to the right. */
+export function alignment(name: string): "left" | "right" {
+  return ["suite", "figure", "finding", "1 … K"].includes(name) ? "left" : "right";
+}
+
 interface Column {
   readonly name: string;
   readonly cell: (row: Row) => string;

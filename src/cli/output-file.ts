@@ -1,0 +1,79 @@
+import { accessSync, constants, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import { errorCode } from "../checkpoint/hub/errors.js";
+import { MlxGemmaError } from "../errors.js";
+
+/**
+ * Whether files can be written where options want them; they may be there already.
+ *
+ * @param paths by option, such as `--save`
+ * @throws MlxGemmaError `usage` for what is no plain file or wanted by two options, `disk` for a folder that is not
+ * there or takes no files
+ */
+export function checkOutputs(paths: Readonly<Record<string, string | undefined>>): void {
+  const taken = new Map<string, string>();
+  for (const [option, path] of Object.entries(paths)) {
+    if (path === undefined) continue;
+    const other = taken.get(resolve(path));
+    if (other !== undefined) {
+      throw new MlxGemmaError(
+        "usage",
+        `${option} ${path}: expected a file of its own, found that of ${other}`,
+      );
+    }
+    taken.set(resolve(path), option);
+    checkOutput(option, path);
+  }
+}
+
+function checkOutput(option: string, path: string): void {
+  try {
+    const found = statSync(path, { throwIfNoEntry: false });
+    if (found && !found.isFile()) {
+      const what = found.isDirectory() ? "a folder" : "no plain file";
+      throw new MlxGemmaError("usage", `${option} ${path}: expected a file, found ${what}`);
+    }
+    accessSync(dirname(resolve(path)), constants.W_OK);
+  } catch (error) {
+    throw asDiskError(error, option, path);
+  }
+}
+
+/**
+ * Writes the file that an option asks for; it has its name only when it is whole.
+ *
+ * @throws MlxGemmaError `disk`
+ */
+export function writeOutput(option: string, path: string, text: string): void {
+  const partial = `${path}.${process.pid}.partial`;
+  try {
+    writeFileSync(partial, text);
+    renameSync(partial, path);
+  } catch (error) {
+    rmSync(partial, { force: true });
+    throw asDiskError(error, option, path);
+  }
+}
+
+const FOUND: Readonly<Record<string, string>> = {
+  ENOENT: "no such folder",
+  ENOTDIR: "no such folder",
+  EACCES: "no permission",
+  EPERM: "no permission",
+  EROFS: "a read-only disk",
+  ENOSPC: "the disk full",
+  EDQUOT: "the disk full",
+};
+
+function asDiskError(error: unknown, option: string, path: string): unknown {
+  const code = errorCode(error);
+  if (error instanceof MlxGemmaError || code === "") return error;
+  const found = FOUND[code] ?? `that it can't be (${code})`;
+  return new MlxGemmaError(
+    "disk",
+    `${option} ${path}: expected a place to write to, found ${found}; give another`,
+    {
+      cause: error,
+    },
+  );
+}

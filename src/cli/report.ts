@@ -1,0 +1,19 @@
+import { Command } from "commander";
+
+/** The options of `report`, as they were parsed. */
+export interface ReportFlags {
+  readonly html?: string;
+}
+
+/** `mlx-gemma report`: its options. What it does is loaded when it runs. */
+export function reportCommand(): Command {
+  return new Command("report")
+    .description("Makes a page to look at of what bench --save or generate --trace wrote.")
+    .argument("<file>", "the saved run")
+    .option("--html <file>", "where to write the page (default: stdout)")
+    .addHelpText("after", "\nExample:\n  mlx-gemma report before.json --html before.html")
+    .action(async (file: string, flags: ReportFlags) => {
+      const { runReport } = await import("./run-report.js");
+      await runReport(file, flags);
+    });
+}

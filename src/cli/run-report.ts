@@ -1,0 +1,30 @@
+import { checkSaved, type FileUse, readUserJson } from "../bench/read-file.js";
+import { reportSchema } from "../bench/report.js";
+import { isObject } from "../checkpoint/json.js";
+import { FORMAT as TRACE_FORMAT, traceSchema } from "../trace/schema.js";
+import { write } from "./answer.js";
+import { benchPage } from "./html/bench-page.js";
+import { tracePage } from "./html/trace-page.js";
+import { checkOutputs, writeOutput } from "./output-file.js";
+import type { ReportFlags } from "./report.js";
+
+const FILE: FileUse = {
+  option: "report",
+  expected: "what bench --save or generate --trace writes",
+  maxBytes: 256 * 2 ** 20,
+};
+
+/** Runs `mlx-gemma report`. An error is thrown. */
+export async function runReport(file: string, { html }: ReportFlags): Promise<void> {
+  checkOutputs({ "--html": html });
+  const page = pageOf(file);
+  if (html === undefined) await write(page);
+  else writeOutput("--html", html, page);
+}
+
+function pageOf(file: string): string {
+  const value = readUserJson(file, FILE);
+  return isObject(value) && value.format === TRACE_FORMAT
+    ? tracePage(checkSaved(traceSchema, value, file, FILE))
+    : benchPage(checkSaved(reportSchema, value, file, FILE));
+}
