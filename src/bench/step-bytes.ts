@@ -1,3 +1,5 @@
+import { ITEM_SIZE } from "../checkpoint/dtypes.js";
+import { isAssistantTable, isExpert, isPerLayerTable, scoredShare } from "../checkpoint/partly-read.js";
 import type {
   AssistantCheckpoint,
   FloatDtype,
@@ -5,9 +7,6 @@ import type {
   TargetCheckpoint,
   WeightSource,
 } from "../checkpoint/types.js";
-
-/** Bytes of a float that weights may be cast to at load. */
-const FLOAT_BYTES: Readonly<Record<FloatDtype, number>> = { bfloat16: 2, float16: 2, float32: 4 };
 
 /** A step's place: how many keys it may see, how many rows it computes. */
 export interface StepShape {
@@ -38,12 +37,12 @@ export function stepBytes(
   const inMemory = (source: WeightSource) => weightBytes(source, dtype);
   const weights = { fixed: 0, experts: 0 };
   for (const [name, source] of target.weights.tensors) {
-    if (name.startsWith("embed_tokens_per_layer.")) continue;
-    weights[name.includes(".experts.") ? "experts" : "fixed"] += inMemory(source);
+    if (isPerLayerTable(name)) continue;
+    weights[isExpert(name) ? "experts" : "fixed"] += inMemory(source);
   }
   const { experts, layers, slidingWindow } = target.config;
   const unchosen = experts ? 1 - experts.topK / experts.count : 0;
-  const keyBytes = FLOAT_BYTES[dtype ?? target.weights.dtype];
+  const keyBytes = ITEM_SIZE[dtype ?? target.weights.dtype];
   const cache = (of: readonly LayerKeys[], window: number, position: number) =>
     of.reduce((sum, layer) => {
       const keys = layer.type === "full_attention" ? position : Math.min(window, position);
@@ -51,8 +50,10 @@ export function stepBytes(
     }, 0);
 
   let drafter = 0;
-  for (const [name, source] of assistant?.weights.tensors ?? []) {
-    drafter += inMemory(source) * (isHead(name) ? scoredShare(assistant) : 1);
+  if (assistant) {
+    for (const [name, source] of assistant.weights.tensors) {
+      drafter += inMemory(source) * (isAssistantTable(name) ? scoredShare(assistant.config) : 1);
+    }
   }
   return {
     target: ({ position, rows }) =>
@@ -69,21 +70,12 @@ interface LayerKeys {
   readonly headDim: number;
 }
 
-/** Tensors of an assistant of which only the scored clusters' part is read. */
-function isHead(name: string): boolean {
-  return name.startsWith("model.embed_tokens.") || name === "masked_embedding.token_ordering";
-}
-
-function scoredShare(assistant: AssistantCheckpoint | undefined): number {
-  const head = assistant?.config.centroidHead;
-  return head ? head.topK / head.numCentroids : 1;
-}
-
 function weightBytes({ shape, dtype, bytes }: WeightSource, cast: FloatDtype | undefined): number {
   if (!cast || !isFloat(dtype)) return bytes;
-  return shape.reduce((product, extent) => product * extent, 1) * FLOAT_BYTES[cast];
+  return shape.reduce((product, extent) => product * extent, 1) * ITEM_SIZE[cast];
 }
 
+/** Floats that a cast at load changes. */
 function isFloat(dtype: StoredDtype): dtype is FloatDtype {
-  return dtype in FLOAT_BYTES;
+  return dtype === "bfloat16" || dtype === "float16" || dtype === "float32";
 }

@@ -1,4 +1,5 @@
 import { ITEM_SIZE } from "../checkpoint/dtypes.js";
+import { isAssistantTable, isExpert, isPerLayerTable, scoredShare } from "../checkpoint/partly-read.js";
 import type { SurveyedModel } from "../checkpoint/survey.js";
 import type { TargetConfig } from "../checkpoint/types.js";
 import type { LogicalTensor } from "./logical.js";
@@ -6,14 +7,6 @@ import type { AtContext, Summary } from "./schema.js";
 
 /** Positions that memory is told for, as far as the model has them. */
 const CONTEXTS = [1024, 8192, 131_072];
-
-/** The table of per-layer embeddings: a token reads one row of it. */
-const isPerLayerTable = (canonical: string) => canonical.startsWith("embed_tokens_per_layer.");
-/** Weights of which a token uses those of its experts alone. */
-const isExpert = (canonical: string) => /\.experts\./.test(canonical);
-/** The vocabulary's table of an assistant. */
-const isAssistantTable = (canonical: string) =>
-  /^(?:model\.embed_tokens|masked_embedding\.token_ordering)(?:\.|$)/.test(canonical);
 
 /** A tensor that the model reads, by its canonical name. */
 export interface UsedTensor {
@@ -51,8 +44,7 @@ export function weightBytesPerToken(model: SurveyedModel, used: readonly UsedTen
 function shareRead(canonical: string, { shape }: LogicalTensor, model: SurveyedModel): number {
   if (isPerLayerTable(canonical)) return 1 / (shape[0] ?? 1);
   if (isExpert(canonical)) return expertShare(model);
-  const head = model.kind === "assistant" ? model.config.centroidHead : undefined;
-  return head && isAssistantTable(canonical) ? head.topK / head.numCentroids : 1;
+  return model.kind === "assistant" && isAssistantTable(canonical) ? scoredShare(model.config) : 1;
 }
 
 function expertShare(model: SurveyedModel): number {
