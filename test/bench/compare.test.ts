@@ -2,28 +2,15 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { checkComparable, compareReports, readReport } from "../../src/bench/compare.js";
-import { FORMAT, type Report, reportSchema, rowSchema, VERSION } from "../../src/bench/report.js";
+import { type Report, reportSchema, rowSchema } from "../../src/bench/report.js";
 import { mulberry32 } from "../../src/bench/statistics.js";
-import { verdictOf } from "../../src/bench/verdict.js";
 import { temporaryFolder } from "../checkpoint/helpers.js";
-import { ABOUT, groupOf, planOf, rowsAt, SETTINGS, type SpeedUp } from "./observations.js";
+import { ABOUT, groupOf, planOf, reportWith, rowsAt, type SpeedUp } from "./observations.js";
 
 const plan = planOf([groupOf("chat"), groupOf("prose")], [1, 3, 6]);
 
 async function report(speedUp: SpeedUp, about: Partial<Report["about"]> = {}): Promise<Report> {
-  const rows = await rowsAt(plan, speedUp);
-  return {
-    format: FORMAT,
-    version: VERSION,
-    about: { ...ABOUT, ...about },
-    settings: SETTINGS,
-    exact: "by construction",
-    complete: true,
-    rows,
-    difference: null,
-    verdict: verdictOf(rows),
-    comparison: null,
-  };
+  return reportWith(await rowsAt(plan, speedUp), { about: { ...ABOUT, ...about } });
 }
 
 /** Speed-ups around 2 with so much noise. */

@@ -1,9 +1,10 @@
 import type { Generation, Observation } from "../../src/bench/generation.js";
 import { type Measured, measure } from "../../src/bench/measure.js";
 import type { Group, Job, Plan } from "../../src/bench/plan.js";
-import type { Report } from "../../src/bench/report.js";
+import { FORMAT, type Report, type Row, VERSION } from "../../src/bench/report.js";
 import { rowsOf } from "../../src/bench/rows.js";
 import type { StepBytes } from "../../src/bench/step-bytes.js";
+import { verdictOf } from "../../src/bench/verdict.js";
 import { GREEDY } from "../../src/speculative/sampling.js";
 
 export const GREEDILY = { name: "greedy", options: GREEDY };
@@ -110,4 +111,21 @@ export const generationAt =
 export async function rowsAt(plan: Plan, speedUp: SpeedUp, acceptance = 0.5) {
   const measured: Measured = await measure(plan, generationAt(speedUp, acceptance));
   return rowsOf(plan, measured.runs, MEMORY);
+}
+
+/** A finished bench with these rows. */
+export function reportWith(rows: readonly Row[], more: Partial<Report> = {}): Report {
+  return {
+    format: FORMAT,
+    version: VERSION,
+    about: ABOUT,
+    settings: SETTINGS,
+    exact: "by construction",
+    complete: true,
+    rows: [...rows],
+    difference: null,
+    verdict: verdictOf(rows),
+    comparison: null,
+    ...more,
+  };
 }

@@ -1,6 +1,5 @@
 import type { Report } from "../../../src/bench/report.js";
-import { verdictOf } from "../../../src/bench/verdict.js";
-import { ABOUT, groupOf, planOf, rowsAt, SETTINGS } from "../../bench/observations.js";
+import { groupOf, planOf, reportWith, rowsAt, SETTINGS } from "../../bench/observations.js";
 
 /** A bench whose drafts pay more on prose than on chat, and not at all with K = 1. */
 export async function reportOf(suites: readonly string[] = ["chat", "prose"]): Promise<Report> {
@@ -12,18 +11,7 @@ export async function reportOf(suites: readonly string[] = ["chat", "prose"]): P
     const gain = draftTokens === 1 ? 1 : 1 + draftTokens * (group.suite === "prose" ? 0.3 : 0.2);
     return gain * (1 + 0.04 * ((repetition % 3) - 1));
   });
-  return {
-    format: "mlx-gemma bench",
-    version: 1,
-    about: ABOUT,
-    settings: { ...SETTINGS, suites: [...suites] },
-    exact: "by construction",
-    complete: true,
-    rows,
-    difference: null,
-    verdict: verdictOf(rows),
-    comparison: null,
-  };
+  return reportWith(rows, { settings: { ...SETTINGS, suites: [...suites] } });
 }
 
 /** What a model or a file may say to get out of its place. */
