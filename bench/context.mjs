@@ -7,17 +7,17 @@
 //
 // Without --model: the 208 M pair of `npm run bench:peers` (E2B's pattern of layers, random weights), made where that
 // keeps it. --rows 4 steps blocks of four. --save writes the raw rows into bench/results/.
-import os from "node:os";
-import { basename, join } from "node:path";
+import { basename } from "node:path";
 import { parseArgs } from "node:util";
 import Table from "cli-table3";
+import { stepBytes } from "../dist/bench/step-bytes.js";
 import { locateCheckpoint, openTarget } from "../dist/checkpoint/index.js";
 import { load } from "../dist/index.js";
 import { evaluate, fromInt32, scope } from "../dist/mlx/array.js";
 import { median } from "./lib/median.mjs";
 import { saveRows } from "./lib/save-rows.mjs";
 import { machine } from "./machine.mjs";
-import { modelFolders, randomIds, weightsOf } from "./peers/models.mjs";
+import { modelFolders, randomIds, WORK } from "./peers/models.mjs";
 
 const { values: flags } = parseArgs({
   options: {
@@ -32,20 +32,11 @@ const { values: flags } = parseArgs({
 });
 const contexts = flags.contexts.split(",").map(Number);
 const [repetitions, steps, rowCount] = [flags.repetitions, flags.steps, flags.rows].map(Number);
-const work = join(os.homedir(), ".cache", "mlx-gemma", "peers");
-const model = flags.model ?? (await modelFolders("208m", work, console.error)).target;
+const model = flags.model ?? (await modelFolders("208m", WORK, console.error)).target;
 const checkpoint = openTarget(await locateCheckpoint(model));
 const { config } = checkpoint;
-const elementBytes = checkpoint.weights.dtype === "float32" ? 4 : 2;
-
-/** Bytes that one step at `context` reads: weights once, and of each layer the keys and values that it sees. */
-function bytesAt(context) {
-  const keysAndValues = config.layers.map(({ type, numKvHeads, headDim }) => {
-    const seen = type === "sliding_attention" ? Math.min(context, config.slidingWindow) : context;
-    return 2 * seen * numKvHeads * headDim * elementBytes;
-  });
-  return keysAndValues.reduce((sum, bytes) => sum + bytes, weightsOf(model).perStep);
-}
+const bytes = stepBytes(checkpoint);
+const bytesAt = (context) => bytes.target({ position: context, rows: rowCount });
 
 const pair = await load({ model, threads: Number(flags.threads) });
 const ids = randomIds(Math.max(...contexts), config.vocabSize, 3);

@@ -2,7 +2,9 @@
 // How long `mlx-gemma inspect-weights` takes, as a ratio to Node.js itself: on the embedded target, and on a checkpoint
 // of 31B in bf16 (61 GB in 13 shards, holes behind real headers). Prints a table; see docs/inspect-weights.md.
 //
-//   node bench/inspect-weights.mjs [--repetitions N]
+//   node bench/inspect-weights.mjs [--repetitions N] [--save]
+//
+// --save writes the raw rows into bench/results/.
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -10,6 +12,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { median } from "./lib/median.mjs";
+import { saveRows } from "./lib/save-rows.mjs";
+import { machine } from "./machine.mjs";
 import { plan } from "./real-shapes/make.mjs";
 import { describeModel } from "./real-shapes/models.mjs";
 import { bytesOf, writeCheckpoint } from "./real-shapes/safetensors-writer.mjs";
@@ -17,7 +21,9 @@ import { targetTensors } from "./real-shapes/tensors.mjs";
 
 const BIN = fileURLToPath(new URL("../bin/mlx-gemma.js", import.meta.url));
 const LAYERS = 60;
-const { values } = parseArgs({ options: { repetitions: { type: "string", default: "15" } } });
+const { values } = parseArgs({
+  options: { repetitions: { type: "string", default: "15" }, save: { type: "boolean", default: false } },
+});
 const folder = mkdtempSync(join(tmpdir(), "mlx-gemma-inspect-"));
 try {
   const { tensors, config } = fullDepth();
@@ -46,6 +52,10 @@ try {
   for (const [i, [name]] of commands.entries()) {
     const ms = median(times[i]);
     console.log(`${name.padEnd(34)} ${ms.toFixed(0).padStart(5)} ms  ${(ms / base).toFixed(2)} × node`);
+  }
+  if (values.save) {
+    const rows = commands.map(([name], i) => ({ command: name, ms: times[i] }));
+    console.error(`rows: ${saveRows("inspect-weights", machine(), rows)}.jsonl`);
   }
 } finally {
   rmSync(folder, { recursive: true });

@@ -5,7 +5,6 @@
 //
 // Without --model: the 208 M pair of `npm run bench:peers`, made where that keeps it. --save writes the raw rows into
 // bench/results/.
-import os from "node:os";
 import { basename, join } from "node:path";
 import { parseArgs } from "node:util";
 import Table from "cli-table3";
@@ -16,7 +15,7 @@ import { openTokenizer } from "../dist/text/tokenizer.js";
 import { median } from "./lib/median.mjs";
 import { saveRows } from "./lib/save-rows.mjs";
 import { machine } from "./machine.mjs";
-import { modelFolders, readTime } from "./peers/models.mjs";
+import { modelFolders, readTime, WORK } from "./peers/models.mjs";
 
 const { values: flags } = parseArgs({
   options: {
@@ -30,7 +29,7 @@ const repetitions = Number(flags.repetitions);
 const folders =
   flags.model && flags.draft
     ? { target: flags.model, assistant: flags.draft }
-    : await modelFolders("208m", join(os.homedir(), ".cache", "mlx-gemma", "peers"), console.error);
+    : await modelFolders("208m", WORK, console.error);
 
 const rows = [];
 for (let repetition = 0; repetition <= repetitions; repetition++) {
@@ -53,9 +52,8 @@ for (let repetition = 0; repetition <= repetitions; repetition++) {
   const session = target.openSession(1);
   const output = await session.prefill(Int32Array.of(2));
   phase("first token");
-  for (const part of [...Object.values(output), session]) part[Symbol.dispose]?.() ?? part.dispose?.();
-  drafter[Symbol.dispose]();
-  target[Symbol.dispose]();
+  for (const array of Object.values(output)) array.dispose();
+  for (const part of [session, drafter, target]) part[Symbol.dispose]();
   // Repetition 0 brings the files into the page cache and libraries into memory.
   if (repetition > 0) rows.push(row);
 }

@@ -5,7 +5,6 @@
 //   npm run bench:peers -- [--models embedded,208m,e2b] [--weights bf16,f32,4bit] [--only mlx-gemma,transformers,mlx-vlm,llama.cpp]
 //                          [--repetitions 5] [--threads N] [--quick] [--work DIR] [--python PATH] [--write-docs] [--no-save]
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import os from "node:os";
 import { basename, join } from "node:path";
 import { parseArgs } from "node:util";
 import { bandwidthMeter } from "../lib/bandwidth.mjs";
@@ -13,7 +12,7 @@ import { physicalCores } from "../lib/cores.mjs";
 import { saveRows } from "../lib/save-rows.mjs";
 import { machine } from "../machine.mjs";
 import { llamaBench } from "./llama-bench.mjs";
-import { MODELS } from "./models.mjs";
+import { MODELS, WORK } from "./models.mjs";
 import { markdown, plot, printed } from "./report.mjs";
 import { IMPLEMENTATIONS, runVariant } from "./run-variant.mjs";
 import { peerVersions, setUpLlama, setUpPython } from "./setup.mjs";
@@ -30,7 +29,7 @@ const { values: flags } = parseArgs({
     repetitions: { type: "string" },
     threads: { type: "string" },
     quick: { type: "boolean", default: false },
-    work: { type: "string", default: join(os.homedir(), ".cache", "mlx-gemma", "peers") },
+    work: { type: "string", default: WORK },
     python: { type: "string" },
     "write-docs": { type: "boolean", default: false },
     "no-save": { type: "boolean", default: false },

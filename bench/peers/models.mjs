@@ -11,11 +11,15 @@ import {
   rmSync,
   statfsSync,
 } from "node:fs";
+import os from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const EMBEDDED = fileURLToPath(new URL("../../models/tiny-gemma4/", import.meta.url));
 const CHATS = new URL("../../training/eval/prompts-chat.json", import.meta.url);
+
+/** Where models and peers are kept unless a run says otherwise. */
+export const WORK = join(os.homedir(), ".cache", "mlx-gemma", "peers");
 
 /**
  * `weights`: the forms in which a model is compared; `tokens` and `prompts` of a run, in full and with --quick; `reads`:
