@@ -1,4 +1,4 @@
-// Compiles src/ into dist/. In an installed package dist/ is there and src/ isn't: then there is nothing to do.
+// Compiles src/ into dist/, zod bundled. In an installed package dist/ is there and src/ isn't: then there is nothing to do.
 import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { createRequire } from "node:module";
@@ -23,7 +23,25 @@ export async function buildTypescript(root) {
       lines.slice(0, 20),
     );
   }
+  await bundleZod(join(work, "zod.js"));
   await replaceFolder(work, join(root, "dist"));
+}
+
+/** Puts what is used of zod into the file itself, without its texts in other languages: they take long to load. */
+async function bundleZod(file) {
+  const { build } = await import("esbuild").catch(() => {
+    throw new Lack("esbuild is not installed", "npm ci --include=dev");
+  });
+  await build({
+    entryPoints: [file],
+    outfile: file,
+    allowOverwrite: true,
+    bundle: true,
+    format: "esm",
+    platform: "node",
+    target: "node20",
+    logLevel: "error",
+  });
 }
 
 function findCompiler() {

@@ -1,8 +1,8 @@
 import { basename, extname } from "node:path";
 import { fileURLToPath } from "node:url";
-import { z } from "zod";
 import { describe, oneLine } from "../checkpoint/json.js";
 import type { ChatMessage } from "../text/chat-template.js";
+import * as z from "../zod.js";
 import type { SuiteName } from "./options.js";
 import { type FileUse, fileError, readUserFile } from "./read-file.js";
 

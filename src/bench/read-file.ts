@@ -1,7 +1,7 @@
 import { readFileSync, statSync } from "node:fs";
-import type { z } from "zod";
 import { describe, oneLine, quote, reason } from "../checkpoint/json.js";
 import { MlxGemmaError } from "../errors.js";
+import type * as z from "../zod.js";
 
 /** What a file that the user named is for: the words that begin a message about it, and what it has to be. */
 export interface FileUse {

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "../zod.js";
 
 // What `--save` writes, `-o json` prints and `--compare` reads. A change that breaks readers raises VERSION.
 

@@ -1,5 +1,5 @@
-import { z } from "zod";
 import { MlxGemmaError } from "../errors.js";
+import * as z from "../zod.js";
 import { checkpointError, describe, isObject, quote } from "./json.js";
 
 /** A value with a note of what was expected; the note becomes the error's text. */

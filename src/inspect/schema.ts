@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "../zod.js";
 
 // The JSON of `mlx-gemma inspect-weights --json`. Types of this folder are inferred from here; nothing but tests and
 // the maker of docs/inspect-weights.schema.json loads it when it runs.

@@ -1,5 +1,5 @@
-import { z } from "zod";
 import { reportSchema } from "../bench/report.js";
+import * as z from "../zod.js";
 
 // What `generate --trace` writes and `report` reads. A change that breaks readers raises VERSION.
 

@@ -1,5 +1,5 @@
-import { z } from "zod";
 import { MlxGemmaError } from "../../errors.js";
+import * as z from "../../zod.js";
 import type { HubClient } from "./client.js";
 import type { Digest } from "./digest.js";
 import { hubError } from "./errors.js";

@@ -1,9 +1,9 @@
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
-import { z } from "zod";
 import { errorCode } from "../../checkpoint/hub/errors.js";
 import { MlxGemmaError } from "../../errors.js";
 import type { ChatMessage } from "../../text/chat-template.js";
+import * as z from "../../zod.js";
 
 const MAX_BYTES = 64 * 1024 * 1024;
 

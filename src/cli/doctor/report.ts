@@ -1,6 +1,6 @@
 import { homedir } from "node:os";
-import { z } from "zod";
 import { MlxGemmaError } from "../../errors.js";
+import * as z from "../../zod.js";
 
 const status = z.enum(["ok", "warn", "fail"]);
 export type Status = z.infer<typeof status>;

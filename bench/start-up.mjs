@@ -1,0 +1,62 @@
+#!/usr/bin/env node
+// How long a command takes from a cold shell, as a ratio to Node.js itself (`node -e 0`), and the time to the first token
+// of the embedded pair. Runs alternate; medians. `--check` ends with 1 where a limit is not kept: for a quiet machine.
+//
+//   npm run bench:start-up -- [--repetitions N] [--check]
+import { spawn } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { median } from "./lib/median.mjs";
+
+const BIN = fileURLToPath(new URL("../bin/mlx-gemma.js", import.meta.url));
+const { values } = parseArgs({
+  options: { repetitions: { type: "string", default: "15" }, check: { type: "boolean", default: false } },
+});
+const PROMPT = "Tell me a story about a fox.";
+const commands = [
+  { name: "node -e 0", argv: ["-e", "0"] },
+  { name: "--help", argv: [BIN, "--help"], limit: 120 },
+  { name: "--version", argv: [BIN, "--version"], limit: 120 },
+  { name: "generate --help", argv: [BIN, "generate", "--help"], limit: 120 },
+  { name: "inspect-weights", argv: [BIN, "inspect-weights"], limit: 120 },
+  { name: "models", argv: [BIN, "models"] },
+  { name: "first token, plain", argv: [BIN, "generate", "-n", "8", PROMPT], until: "output", limit: 500 },
+  {
+    name: "first token, drafted",
+    argv: [BIN, "generate", "-n", "8", "--draft", "assistant", PROMPT],
+    until: "output",
+    limit: 500,
+  },
+];
+
+const times = commands.map(() => []);
+for (let repetition = 0; repetition < Number(values.repetitions); repetition++) {
+  for (const [i, command] of commands.entries()) times[i].push(await milliseconds(command));
+}
+const base = median(times[0]);
+for (const [i, { name, limit }] of commands.entries()) {
+  const ms = median(times[i]);
+  const late = limit !== undefined && ms > limit;
+  const verdict = limit === undefined ? "" : `  ${late ? "over" : "within"} ${limit} ms`;
+  console.log(
+    `${name.padEnd(22)} ${ms.toFixed(0).padStart(5)} ms  ${(ms / base).toFixed(2).padStart(5)} × node${verdict}`,
+  );
+  if (late && values.check) process.exitCode = 1;
+}
+
+/** Until a command has ended or, for `until: "output"`, until something is on its stdout. */
+function milliseconds({ name, argv, until }) {
+  return new Promise((resolve, reject) => {
+    const since = performance.now();
+    let first;
+    const child = spawn(process.execPath, argv, { stdio: ["ignore", "pipe", "ignore"] });
+    child.stdout.on("data", () => {
+      first ??= performance.now() - since;
+    });
+    child.on("error", reject).on("close", (code) => {
+      const time = until === "output" ? first : performance.now() - since;
+      if (code !== 0 || time === undefined) reject(new Error(`${name} ended with ${code}`));
+      else resolve(time);
+    });
+  });
+}
