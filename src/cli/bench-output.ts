@@ -9,7 +9,7 @@ import {
   comparisonTable,
   conditionsLine,
 } from "./ui/bench-tables.js";
-import { table } from "./ui/table.js";
+import { type Column, columnsTable } from "./ui/columns.js";
 import { wrapWords } from "./ui/wrap.js";
 
 /** A report in one of the formats, ready for stdout. */
@@ -35,7 +35,7 @@ export function formatReport(
     case "table":
       return blocks(report, columns, ({ title, head, rows }) => [
         ...wrapWords(title, columns).map((line) => chalk.bold(line)),
-        table(head, rows, chalk, columns, head.map(alignment)),
+        columnsTable(head.map(column), rows, { chalk, columns }),
       ]);
   }
 }
@@ -54,6 +54,10 @@ function blocks(report: Report, columns: number, show: (table: BenchTable) => st
     .filter((block) => block.length > 0)
     .map((block) => block.join("\n"))
     .join("\n\n")}\n`;
+}
+
+function column(head: string): Column {
+  return alignment(head) === "right" ? { head, right: true } : { head };
 }
 
 function markdown({ head, rows }: Omit<BenchTable, "title">): string {

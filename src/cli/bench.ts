@@ -1,4 +1,4 @@
-import { Command, Option } from "commander";
+import { Option } from "commander";
 import {
   BENCH_DEFAULTS,
   OUTPUT_FORMATS,
@@ -7,22 +7,16 @@ import {
   type SuiteName,
 } from "../bench/options.js";
 import { MlxGemmaError } from "../errors.js";
-import { type DtypeName, MAX_DRAFT_TOKENS } from "../options.js";
-import {
-  choiceOption,
-  dtypeOption,
-  listOption,
-  numberOption,
-  textsOption,
-  threadsOption,
-} from "./options.js";
+import { MAX_DRAFT_TOKENS } from "../options.js";
+import { CliCommand } from "./command.js";
+import type { PairFlags } from "./flags.js";
+import { choiceOption, listOption, numberOption, textsOption } from "./options.js";
+import { pairOptions, withOptions } from "./pair-options.js";
 import { type GivenSampling, samplingOption } from "./sampling-option.js";
-import { COLOUR_MODES, type ColourMode } from "./ui/colour-mode.js";
+import type { ColourMode } from "./ui/colour-mode.js";
 
 /** The options of `bench`, as they were parsed. */
-export interface BenchFlags {
-  readonly model?: string;
-  readonly draft: string;
+export interface BenchFlags extends Omit<PairFlags, "draftTokens"> {
   readonly draftTokens?: readonly number[];
   readonly suite?: readonly SuiteName[];
   readonly prompts?: readonly string[];
@@ -35,29 +29,17 @@ export interface BenchFlags {
   readonly html?: string;
   readonly compare?: string;
   readonly tolerance: number;
-  readonly offline?: true;
-  readonly dtype?: DtypeName;
-  readonly threads: number;
   readonly quiet?: true;
   readonly color: ColourMode;
 }
 
 /** `mlx-gemma bench`: its options. What it does is loaded when it runs. */
-export function benchCommand(): Command {
-  return new Command("bench")
-    .description(
-      "Measures whether drafting pays: for this model, on this machine, by kind of text and number of draft tokens.",
-    )
-    .option(
-      "-m, --model <which>",
-      "a Gemma 4 checkpoint: a folder, or org/name[@revision] of the hub (default: the embedded tiny pair)",
-    )
-    .addOption(
-      new Option(
-        "--draft <who>",
-        "who proposes tokens: assistant (the one that belongs to the model), a folder, or org/name; none measures plain decoding alone",
-      ).default("assistant"),
-    )
+export function benchCommand(): CliCommand {
+  const command = new CliCommand("bench").description(
+    "Measures whether drafting pays: for this model, on this machine, by kind of text and number of draft tokens.",
+  );
+  return withOptions(command, pairOptions("assistant"))
+    .optionsGroup("What is measured:")
     .addOption(
       listOption(
         "--draft-tokens <K,…>",
@@ -102,9 +84,11 @@ export function benchCommand(): Command {
         "greedy, or T=0.7, with top-k=, top-p=, min-p=, seed= after commas (may be given again; default: greedy)",
       ),
     )
+    .optionsGroup("Output:")
     .addOption(
       choiceOption("-o, --output <format>", "of the result on stdout", OUTPUT_FORMATS).default("table"),
     )
+    .addOption(new Option("--json", "the same as -o json").implies({ output: "json" }))
     .option("--save <file>", "write all figures as JSON, for --compare and mlx-gemma report")
     .option("--html <file>", "write a page to look at")
     .option("--compare <file>", "hold the figures against a saved run; a regression is exit code 3")
@@ -114,15 +98,15 @@ export function benchCommand(): Command {
         high: 1,
       }).default(BENCH_DEFAULTS.tolerance),
     )
-    .option("--offline", "take what the hub's cache has, download nothing")
-    .addOption(dtypeOption())
-    .addOption(threadsOption())
-    .option("-q, --quiet", "no progress, no notes")
-    .addOption(choiceOption("--color <when>", "colours", COLOUR_MODES).default("auto"))
-    .addHelpText(
-      "after",
-      "\nExamples:\n  mlx-gemma bench --suite chat --draft-tokens 1,3,6\n  mlx-gemma bench --prompts mine.jsonl --save before.json\n  mlx-gemma bench --prompts mine.jsonl --compare before.json",
-    )
+    .withOutput({ quiet: "no progress, no notes" })
+    .closeWith({
+      notes: "With --draft none plain decoding alone is measured.",
+      examples: [
+        "mlx-gemma bench --suite chat --draft-tokens 1,3,6",
+        "mlx-gemma bench --prompts mine.jsonl --save before.json",
+        "mlx-gemma bench --prompts mine.jsonl --compare before.json",
+      ],
+    })
     .action(async (flags: BenchFlags) => {
       const { runBench } = await import("./run-bench.js");
       await runBench(flags);

@@ -27,7 +27,8 @@ export const EXIT_FINDINGS = 1;
 /** Ended by SIGTERM. */
 export const EXIT_TERMINATED = 143;
 
-const MEANINGS: readonly (readonly [number, string])[] = [
+/** Every exit code, and when it comes. */
+export const EXIT_MEANINGS: readonly (readonly [number, string])[] = [
   [0, "done; also when the reader of a pipe has seen enough"],
   [
     EXIT_OTHER,
@@ -50,5 +51,5 @@ const MEANINGS: readonly (readonly [number, string])[] = [
 
 export const EXIT_HELP = [
   "\nExit codes:",
-  ...MEANINGS.map(([code, meaning]) => `  ${String(code).padEnd(3)}  ${meaning}`),
+  ...EXIT_MEANINGS.map(([code, meaning]) => `  ${String(code).padEnd(3)}  ${meaning}`),
 ].join("\n");

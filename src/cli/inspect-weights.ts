@@ -1,6 +1,7 @@
-import { Command, Option } from "commander";
-import { choiceOption, numberOption } from "./options.js";
-import { COLOUR_MODES, type ColourMode } from "./ui/colour-mode.js";
+import { Option } from "commander";
+import { CliCommand } from "./command.js";
+import { numberOption } from "./options.js";
+import type { ColourMode } from "./ui/colour-mode.js";
 
 /** The options of `inspect-weights`, as they were parsed. */
 export interface InspectFlags {
@@ -23,17 +24,17 @@ export interface InspectFlags {
 }
 
 const BANDWIDTH = { low: 0, high: 1e6, above: true } as const;
-const EXAMPLES = `
-Examples:
-  mlx-gemma inspect-weights google/gemma-4-E2B-it
-  mlx-gemma inspect-weights ./gemma-4-E2B-it --tensors '*.0.self_attn.*'
-  mlx-gemma inspect-weights ./gemma-4-E2B-it --check && echo sound
-  mlx-gemma inspect-weights ./gemma-4-E2B-it --pair ./gemma-4-E2B-it-assistant
-  mlx-gemma inspect-weights ./gemma-4-E2B-it --diff ./gemma-4-E2B-it-4bit --stats`;
+const EXAMPLES = [
+  "mlx-gemma inspect-weights google/gemma-4-E2B-it",
+  "mlx-gemma inspect-weights ./gemma-4-E2B-it --tensors '*.0.self_attn.*'",
+  "mlx-gemma inspect-weights ./gemma-4-E2B-it --check && echo sound",
+  "mlx-gemma inspect-weights ./gemma-4-E2B-it --pair ./gemma-4-E2B-it-assistant",
+  "mlx-gemma inspect-weights ./gemma-4-E2B-it --diff ./gemma-4-E2B-it-4bit --stats",
+];
 
 /** `mlx-gemma inspect-weights`: its options. What it does is loaded when it runs. */
-export function inspectWeightsCommand(): Command {
-  return new Command("inspect-weights")
+export function inspectWeightsCommand(): CliCommand {
+  return new CliCommand("inspect-weights")
     .description(
       "Shows what a checkpoint is. Reads headers, no weights, unless --stats or --check ask for them; of a repository on " +
         "the hub too, without downloading it.",
@@ -83,11 +84,11 @@ export function inspectWeightsCommand(): Command {
     )
     .option("--revision <name>", "branch, tag or commit of the hub's repository (default: main)")
     .option("--offline", "use what the hub's cache has, ask no server")
-    .optionsGroup("Output:")
-    .option("--json", "one JSON object (docs/inspect-weights.schema.json)")
-    .option("-q, --quiet", "no progress, no notes")
-    .addOption(choiceOption("--color <when>", "colours", COLOUR_MODES).default("auto"))
-    .addHelpText("after", EXAMPLES)
+    .withOutput({
+      json: "one JSON object (docs/inspect-weights.schema.json)",
+      quiet: "no progress, no notes",
+    })
+    .closeWith({ examples: EXAMPLES })
     .action(async (checkpoint: string | undefined, flags: InspectFlags) => {
       const { runInspectWeights } = await import("./run-inspect-weights.js");
       await runInspectWeights(checkpoint, flags);

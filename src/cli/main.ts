@@ -1,16 +1,10 @@
-import { readFileSync } from "node:fs";
-import { Command, CommanderError } from "commander";
+import { inspect } from "node:util";
+import { CommanderError } from "commander";
 import { MlxGemmaError } from "../errors.js";
-import { benchCommand } from "./bench.js";
-import { chatCommand } from "./chat.js";
-import { doctorCommand } from "./doctor.js";
-import { EXIT_CODES, EXIT_HELP, EXIT_OTHER } from "./exit-codes.js";
-import { generateCommand } from "./generate.js";
-import { inspectWeightsCommand } from "./inspect-weights.js";
-import { modelsCommand } from "./models.js";
-import { pullCommand } from "./pull.js";
-import { quantizeCommand } from "./quantize.js";
-import { reportCommand } from "./report.js";
+import { CliCommand, PrintConfig } from "./command.js";
+import { EXIT_CODES, EXIT_OTHER } from "./exit-codes.js";
+import { commandsOf, makeProgram } from "./program.js";
+import { findConfigFile } from "./settings/find.js";
 
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   // A reader that has seen enough (`| head`) closes the pipe: that is no error.
@@ -21,71 +15,38 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
 // Where nobody reads what is said beside the answer, the answer goes on.
 process.stderr.on("error", () => {});
 
+const file = findConfigFile(process.cwd(), process.env);
+let verbose = false;
 try {
-  await program().parseAsync();
+  const readFile = file === undefined ? undefined : (await import("./settings/file.js")).readConfigFile;
+  const program: CliCommand = makeProgram({
+    environment: process.env,
+    // Read once a command asks for it: `--help` has to work with a broken one.
+    file: () => (file === undefined ? undefined : readFile?.(file, commandsOf(program))),
+  });
+  program.hook("preAction", async (_, command) => {
+    verbose = command.getOptionValue("verbose") === true;
+    if (verbose && command instanceof CliCommand) {
+      const { settingsLines } = await import("./settings/print.js");
+      for (const line of settingsLines(command)) process.stderr.write(`mlx-gemma: ${line}\n`);
+    }
+  });
+  await program.parseAsync();
 } catch (error) {
-  process.exitCode = report(error);
-}
-
-function program(): Command {
-  const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
-  const main = new Command("mlx-gemma")
-    .description("Gemma 4 with its MTP assistant on MLX: faster text, the same tokens.")
-    .version(version)
-    .exitOverride()
-    .configureOutput({ outputError: (text, write) => write(asLine(text)) })
-    .addHelpText("after", EXIT_HELP);
-  for (const command of [
-    generateCommand(),
-    benchCommand(),
-    chatCommand(),
-    reportCommand(),
-    pullCommand(),
-    modelsCommand(),
-    quantizeCommand(),
-    inspectWeightsCommand(),
-    doctorCommand(),
-  ]) {
-    for (const each of [command, ...command.commands]) each.copyInheritedSettings(main);
-    main.addCommand(command.addHelpText("after", EXIT_HELP));
+  if (error instanceof PrintConfig) {
+    const { printConfig } = await import("./settings/print.js");
+    process.stdout.write(printConfig(error.command, file));
+  } else {
+    process.exitCode = report(error);
   }
-  return main;
 }
 
-/** Commander's message, its suggestion included, as one line. */
-function asLine(text: string): string {
-  const line = text
-    .replace(/^error: /, "")
-    .trim()
-    .replace(/\s*\n\s*/g, " ");
-  const advice = /^unknown option '-[^']*\s/.test(line)
-    ? "a prompt that begins with a dash goes after --"
-    : line.startsWith("too many arguments for 'generate'")
-      ? "put the prompt in quotes"
-      : `see mlx-gemma ${commandIn(process.argv) ?? "generate"} --help`;
-  return `mlx-gemma: ${line.replace(/\.$/, "")}; ${advice}\n`;
-}
-
-/** The command that was given, if it is one. */
-function commandIn(argv: readonly string[]): string | undefined {
-  return [
-    "generate",
-    "chat",
-    "bench",
-    "report",
-    "pull",
-    "models",
-    "quantize",
-    "inspect-weights",
-    "doctor",
-  ].find((name) => name === argv[2]);
-}
-
-/** One line for a user's mistake, a stack only for a defect of ours; returns the exit code. */
+/** One line for a user's mistake, a stack only for a defect of ours or with `--verbose`; returns the exit code. */
 function report(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_CODES.usage;
   if (error instanceof MlxGemmaError) {
     process.stderr.write(`mlx-gemma: ${error.message.replace(/\s*\n\s*/g, " ")}\n`);
+    if (verbose) process.stderr.write(`${inspect(error)}\n`);
     return EXIT_CODES[error.code];
   }
   const what = error instanceof Error ? error.stack : String(error);

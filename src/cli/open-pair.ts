@@ -9,12 +9,12 @@ import type { Progress } from "./ui/progress.js";
 /** Refuses what the options that name a pair can't say together. @throws MlxGemmaError `usage` */
 export function checkPairFlags(flags: PairFlags): void {
   checkDraft(flags);
-  checkRevisionOf(flags);
+  checkRevisionFlag(flags);
 }
 
 /** Loads the pair, its progress shown, and tells which assistant it took. The notes in `warnings` are the caller's. */
 export async function openPair(
-  flags: PairFlags,
+  flags: Omit<PairFlags, "draftTokens">,
   progress: Progress,
   signal: AbortSignal,
 ): Promise<LoadedPair> {
@@ -29,8 +29,8 @@ export async function openPair(
   }
 }
 
-/** A folder has no revisions: the option would do nothing. */
-function checkRevisionOf({ model, revision }: PairFlags): void {
+/** A folder has no revisions: the option would do nothing. @throws MlxGemmaError `usage` */
+export function checkRevisionFlag({ model, revision }: Pick<PairFlags, "model" | "revision">): void {
   if (revision === undefined) return;
   const isFolder = model === undefined || (!isHubOnly(model) && existsSync(model));
   if (!isFolder) return;

@@ -13,6 +13,12 @@ export interface NumberRange {
   readonly above?: true;
 }
 
+/** An option whose value is a list with commas. */
+export class ListOption extends Option {}
+
+/** An option that may be given several times. */
+export class RepeatableOption extends Option {}
+
 /** An option that takes a number; a wrong one is told with what was expected and found. */
 export function numberOption(flags: string, description: string, range: NumberRange): Option {
   const option = new Option(flags, description);
@@ -72,7 +78,7 @@ export interface ListParts<T> {
 
 /** An option that takes a list, separated by commas. */
 export function listOption<T>(flags: string, description: string, { expected, read }: ListParts<T>): Option {
-  const option = new Option(flags, description);
+  const option = new ListOption(flags, description);
   return option.argParser((text: string) =>
     text.split(",").map((part) => {
       const value = read(part);
@@ -84,7 +90,7 @@ export function listOption<T>(flags: string, description: string, { expected, re
 
 /** An option that takes a text and may be given several times. */
 export function textsOption(flags: string, description: string): Option {
-  const option = new Option(flags, description);
+  const option = new RepeatableOption(flags, description);
   return option.argParser((text: string, before: readonly string[] | undefined) => {
     if (text === "") throw wrong(nameOf(option), "a text", text);
     return [...(before ?? []), text];

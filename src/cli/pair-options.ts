@@ -13,9 +13,13 @@ export const RANGES = {
   seed: { low: 0, high: 2 ** 32 - 1, whole: true },
 } as const satisfies Readonly<Record<string, NumberRange>>;
 
-/** Which pair to load, and how: the same for every command that loads one. */
-export function pairOptions(): Option[] {
-  return [
+/**
+ * Which pair to load, and how: the same for every command that loads one.
+ *
+ * @param draft who proposes tokens where nobody is named
+ */
+export function pairOptions(draft: "none" | "assistant" = "none"): Option[] {
+  return grouped("Model:", [
     new Option(
       "-m, --model <which>",
       "a Gemma 4 checkpoint: a folder, or org/name[@revision] of the hub (default: the embedded tiny pair)",
@@ -25,17 +29,17 @@ export function pairOptions(): Option[] {
     new Option(
       "--draft <who>",
       "who proposes tokens: assistant (the one that belongs to the model), none, a folder, or org/name",
-    ).default("none", "none"),
+    ).default(draft, draft),
     dtypeOption(),
     threadsOption(),
     new Option("--require-exact", "refuse a device on which drafted text may differ from plain text"),
-  ];
+  ]);
 }
 
 /** How an answer is written. */
 export function decodingOptions(maxTokens: number): Option[] {
   const assistantK = `proposals a round, 0 to ${MAX_DRAFT_TOKENS} (default: ${DEFAULTS.draftTokens} with an assistant)`;
-  return [
+  return grouped("Decoding:", [
     numberOption("--draft-tokens <K>", assistantK, RANGES.draftTokens),
     numberOption("-n, --max-tokens <N>", "the most tokens to write", RANGES.maxTokens).default(maxTokens),
     numberOption("-t, --temperature <T>", "0: greedy", RANGES.temperature).default(0),
@@ -47,10 +51,14 @@ export function decodingOptions(maxTokens: number): Option[] {
     numberOption("--chunk-size <n>", "prompt tokens of one evaluation", { low: 1, whole: true }).default(
       DEFAULTS.chunkSize,
     ),
-  ];
+  ]);
 }
 
-export function withOptions(command: Command, options: readonly Option[]): Command {
+function grouped(heading: string, options: readonly Option[]): Option[] {
+  return options.map((option) => option.helpGroup(heading));
+}
+
+export function withOptions<T extends Command>(command: T, options: readonly Option[]): T {
   for (const option of options) command.addOption(option);
   return command;
 }

@@ -1,8 +1,9 @@
-import { Command, Option } from "commander";
+import { Option } from "commander";
 import { DTYPES, type DtypeName } from "../options.js";
 import { BITS, GROUP_SIZES, MODES, RECIPE_NAMES } from "../quantize/options.js";
+import { CliCommand } from "./command.js";
 import { choiceOption, numberOption } from "./options.js";
-import { COLOUR_MODES, type ColourMode } from "./ui/colour-mode.js";
+import type { ColourMode } from "./ui/colour-mode.js";
 
 /** The options of `quantize`, as they were parsed. */
 export interface QuantizeFlags {
@@ -28,11 +29,12 @@ export interface QuantizeFlags {
 const WHOLE = { low: 1, high: 1024, whole: true } as const;
 
 /** `mlx-gemma quantize`: its options. What it does is loaded when it runs. */
-export function quantizeCommand(): Command {
-  return new Command("quantize")
+export function quantizeCommand(): CliCommand {
+  return new CliCommand("quantize")
     .description(
       "Packs a target's or an assistant's weights into fewer bits, as a folder that MLX programs read.",
     )
+    .optionsGroup("From, to:")
     .option(
       "-m, --model <checkpoint>",
       "a target or an assistant with float weights: a folder, or org/name of the hub (default: the embedded target)",
@@ -40,6 +42,8 @@ export function quantizeCommand(): Command {
     .option("--revision <name>", "branch, tag or commit of the hub's repository (default: main)")
     .option("--offline", "use what the hub's cache has, ask no server")
     .requiredOption("-o, --output <folder>", "the new folder; it appears when it is whole")
+    .option("--force", "replace a folder that quantize wrote")
+    .optionsGroup("How weights are packed:")
     .addOption(
       numberOption(
         "--bits <n>",
@@ -73,16 +77,16 @@ export function quantizeCommand(): Command {
       "--quantize-embedding",
       "also pack embed_tokens of an assistant with a centroid head (mlx-vlm cannot draft with it)",
     )
+    .optionsGroup("Check:")
     .addOption(new Option("--target <folder>", "of an assistant: its target, to compare its drafts with"))
     .option("--no-check", "do not compare the logits before and after, which loads both")
-    .option("--force", "replace a folder that quantize wrote")
-    .option("--json", "one JSON object instead of text")
-    .option("-q, --quiet", "no progress, no notes")
-    .addOption(choiceOption("--color <when>", "colours", COLOUR_MODES).default("auto"))
-    .addHelpText(
-      "after",
-      "\nExample:\n  mlx-gemma quantize --model gemma-4-E4B-it --bits 4 -o gemma-4-E4B-it-4bit",
-    )
+    .withOutput({ json: "one JSON object instead of text", quiet: "no progress, no notes" })
+    .closeWith({
+      examples: [
+        "mlx-gemma quantize --model gemma-4-E4B-it --bits 4 -o gemma-4-E4B-it-4bit",
+        "mlx-gemma quantize --model gemma-4-E4B-it --mode mxfp4 --no-check -o gemma-4-E4B-it-mxfp4",
+      ],
+    })
     .action(async (flags: QuantizeFlags) => {
       const { runQuantize } = await import("./run-quantize.js");
       await runQuantize(flags);

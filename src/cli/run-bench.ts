@@ -9,7 +9,7 @@ import type { Report } from "../bench/report.js";
 import { stepBytes } from "../bench/step-bytes.js";
 import { locateCheckpoint, openAssistant, openTarget } from "../checkpoint/index.js";
 import { MlxGemmaError } from "../errors.js";
-import { DTYPE_OF, load } from "../load.js";
+import { DTYPE_OF } from "../load.js";
 import { readBandwidth } from "../mlx/read-bandwidth.js";
 import { checkSampling, GREEDY } from "../speculative/sampling.js";
 import { duration } from "../units.js";
@@ -18,6 +18,7 @@ import type { BenchFlags } from "./bench.js";
 import { formatReport } from "./bench-output.js";
 import { EXIT_OTHER, EXIT_REGRESSION } from "./exit-codes.js";
 import { onInterruption } from "./interruption.js";
+import { checkRevisionFlag, openPair } from "./open-pair.js";
 import { checkOutputs, writeOutput } from "./output-file.js";
 import { colours } from "./ui/colour.js";
 import { downloadBar } from "./ui/download-bar.js";
@@ -25,6 +26,7 @@ import { openProgress, type Progress } from "./ui/progress.js";
 
 /** Runs `mlx-gemma bench`. Sets the exit code of an interruption, a failed bench or a regression; an error is thrown. */
 export async function runBench(flags: BenchFlags): Promise<void> {
+  checkRevisionFlag(flags);
   const draftTokens = draftTokensOf(flags);
   // What can be refused is, before hours are spent.
   const suites = suitesOf(flags);
@@ -36,7 +38,6 @@ export async function runBench(flags: BenchFlags): Promise<void> {
   const interruption = onInterruption(() => progress.stop());
   const { signal } = interruption;
   try {
-    progress.say("loading the model");
     const { pair: loaded, checkpoints } = await loadPair(flags, progress, signal);
     using pair = loaded;
     const plan = await makePlan(pair, {
@@ -147,10 +148,11 @@ function fillerText(): string {
 async function loadPair(flags: BenchFlags, progress: Progress, signal: AbortSignal) {
   const bar = downloadBar(progress);
   try {
+    const { revision, ...others } = flags;
     const { offline } = flags;
     const hub = { signal, onProgress: bar.on, ...(offline ? { offline } : {}) };
-    const target = openTarget(await locateCheckpoint(flags.model, hub));
-    const pair = await load({ ...flags, model: target.folder, signal, onDownload: bar.on });
+    const target = openTarget(await locateCheckpoint(flags.model, { ...hub, revision }));
+    const pair = await openPair({ ...others, model: target.folder }, progress, signal);
     for (const warning of pair.warnings) progress.note(warning);
     const folder =
       flags.draft === "none"

@@ -34,7 +34,7 @@ export async function runRemove(repository: string, flags: RemoveFlags): Promise
     }
   }
   await removal.run();
-  process.stderr.write(`mlx-gemma: removed ${what}\n`);
+  if (!flags.quiet) process.stderr.write(`mlx-gemma: removed ${what}\n`);
 }
 
 /** Asks on the terminal. @returns undefined for Ctrl-C, "" for the end of the input */

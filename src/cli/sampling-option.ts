@@ -1,6 +1,7 @@
-import { Option } from "commander";
+import type { Option } from "commander";
 import { MlxGemmaError } from "../errors.js";
 import type { SamplingOptions } from "../speculative/sampling.js";
+import { RepeatableOption } from "./options.js";
 
 const NAMES: Readonly<Record<string, keyof SamplingOptions>> = {
   T: "temperature",
@@ -19,7 +20,7 @@ export interface GivenSampling {
 
 /** `--sampling`: `greedy`, or `T=0.7` with more such parts after commas; may be given several times. */
 export function samplingOption(flags: string, description: string): Option {
-  const option = new Option(flags, description);
+  const option = new RepeatableOption(flags, description);
   return option.argParser((text: string, before: readonly GivenSampling[] | undefined) => [
     ...(before ?? []),
     readSampling(text, option.long ?? option.flags),

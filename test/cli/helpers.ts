@@ -10,7 +10,9 @@ const BIN = `${ROOT}bin/mlx-gemma.js`;
 
 /** The test's environment without what changes colours. */
 const ENV = Object.fromEntries(
-  Object.entries(process.env).filter(([name]) => !/^(NO_COLOR|FORCE_COLOR|CI|COLORTERM|TERM)$/.test(name)),
+  Object.entries(process.env).filter(
+    ([name]) => !/^(NO_COLOR|FORCE_COLOR|CI|COLORTERM|TERM|MLX_GEMMA_CONFIG)$/.test(name),
+  ),
 );
 
 export interface Outcome {
@@ -23,6 +25,8 @@ export interface Outcome {
 export interface RunOptions {
   readonly input?: string | Uint8Array;
   readonly env?: Readonly<Record<string, string>>;
+  /** Where it runs. */
+  readonly cwd?: string;
   /** Sent once stdout or stderr has this text. */
   readonly kill?: { readonly after: string; readonly signal: NodeJS.Signals };
   /** Closes our end of stdout at the first bytes. */
@@ -32,7 +36,10 @@ export interface RunOptions {
 /** Runs the built command with pipes. */
 export function mlxGemma(args: readonly string[], options: RunOptions = {}): Promise<Outcome> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [BIN, ...args], { env: { ...ENV, ...options.env } });
+    const child = spawn(process.execPath, [BIN, ...args], {
+      env: { ...ENV, ...options.env },
+      ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+    });
     let stdout = "";
     let stderr = "";
     let { kill } = options;

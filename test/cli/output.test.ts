@@ -249,11 +249,13 @@ describe("--help and --version", () => {
   it("are on stdout and end with 0", async () => {
     const help = await mlxGemma(["generate", "--help"]);
     expect(help).toMatchObject({ code: 0, stderr: "" });
-    for (const word of ["--draft-tokens <K>", "Exit codes:", "130", "Example:"])
+    for (const word of ["--draft-tokens <K>", "Exit codes:", "130", "Examples:"])
       expect(help.stdout).toContain(word);
     expect(await mlxGemma(["--version"])).toMatchObject({
       code: 0,
-      stdout: expect.stringMatching(/^\d+\.\d+\.\d+\n$/),
+      stdout: expect.stringMatching(
+        /^mlx-gemma \d+\.\d+\.\d+\nMLX \d+\.\d+\.\d+ \(mlx\w*\)\ncheckpoints: .+\n$/,
+      ),
     });
   });
 });

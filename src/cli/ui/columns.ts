@@ -12,6 +12,8 @@ export interface Column {
   readonly head: string;
   /** Numbers stand at the right. */
   readonly right?: true;
+  /** Of the first column: never cut, as when it is there to be copied. */
+  readonly whole?: true;
 }
 
 /** A text, and how it is coloured once it has its width. */
@@ -22,8 +24,8 @@ const GAP = "  ";
 const LEAST_NAME = 16;
 
 /**
- * A table without lines. The first column holds names, which are cut in the middle where the columns do not suffice;
- * where even that is not enough, every entry has lines of its own.
+ * A table without lines. The first column holds names, which are cut in the middle where the columns do not suffice
+ * (unless they are to stay `whole`); where even that is not enough, every entry has lines of its own.
  */
 export function columnsTable(
   head: readonly Column[],
@@ -36,7 +38,8 @@ export function columnsTable(
   );
   const [first = 0, ...others] = widths;
   const room = columns - others.reduce((sum, width) => sum + width + GAP.length, 0);
-  if (room < Math.min(first, LEAST_NAME)) return stacked(head, rows, screen);
+  const least = head[0]?.whole ? first : Math.min(first, LEAST_NAME);
+  if (room < least) return stacked(head, rows, screen);
   const fitted = [Math.min(first, room), ...others];
   const line = (cells: readonly Cell[]) =>
     cells
@@ -62,7 +65,8 @@ function stacked(
         const text = textOf(cell).trim();
         return text === "" ? [] : [`${head[i + 1]?.head ?? ""} ${text}`.trim()];
       });
-      return [cutMiddle(textOf(name), columns), chalk.dim(indented(facts.join(", "), columns))];
+      const title = head[0]?.whole ? textOf(name) : cutMiddle(textOf(name), columns);
+      return [title, chalk.dim(indented(facts.join(", "), columns))];
     })
     .join("\n");
 }

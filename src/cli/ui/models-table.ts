@@ -1,10 +1,10 @@
 import type { ChalkInstance } from "chalk";
 import { size } from "../../units.js";
 import type { ListedModel, Models } from "../run-models.js";
-import { table } from "./table.js";
+import { columnsTable } from "./columns.js";
 import { wrapWords } from "./wrap.js";
 
-/** `mlx-gemma models` for people. Where the columns are too few for tables, each entry has lines of its own. */
+/** `mlx-gemma models` for people. */
 export function modelsTables(models: Models, chalk: ChalkInstance, columns: number): string {
   const cached = models.cached.map((model) => [
     model.id,
@@ -22,26 +22,26 @@ export function modelsTables(models: Models, chalk: ChalkInstance, columns: numb
     `${size(memory.bf16)} / ${size(memory.fourBit)}`,
   ]);
   const context = models.known[0]?.memory.context ?? 0;
+  const table = ([first = "", ...others]: readonly string[], rows: readonly (readonly string[])[]) =>
+    columnsTable([{ head: first, whole: true }, ...others.map((head) => ({ head }))], rows, {
+      chalk,
+      columns,
+    });
   return [
     chalk.bold(`In the cache, ${models.cache}`),
     models.cached.length > 0
-      ? table(["repository", "revision", "size", "kind", "weights", ""], cached, chalk, columns)
-      : "  no Gemma 4; mlx-gemma pull google/gemma-4-E2B-it --draft assistant brings one",
+      ? table(["repository", "revision", "size", "kind", "weights", ""], cached)
+      : "no Gemma 4; mlx-gemma pull google/gemma-4-E2B-it --draft assistant brings one",
     "",
     chalk.bold("With the package (used without --model)"),
-    table(["pair", "size", "kind"], embedded, chalk, columns),
+    table(["pair", "size", "kind"], embedded),
     "",
     chalk.bold("Published, each with its assistant (the same name with -assistant)"),
-    table(
-      ["repository", "parameters", "weights, bf16 / 4 bit", "memory, bf16 / 4 bit"],
-      known,
-      chalk,
-      columns,
-    ),
+    table(["repository", "parameters", "weights, bf16 / 4 bit", "memory, bf16 / 4 bit"], known),
     ...wrapWords(
       `Of the text model; a download brings the vision and sound parts too. Memory: weights, and keys and values of ${context} tokens.`,
-      columns - 2,
-    ).map((line) => chalk.dim(`  ${line}`)),
+      columns,
+    ).map((line) => chalk.dim(line)),
   ].join("\n");
 }
 

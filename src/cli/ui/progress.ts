@@ -15,7 +15,7 @@ export interface Progress {
   stop(): void;
 }
 
-/** A spinner on a terminal; elsewhere only notes are written. */
+/** A spinner on a terminal; elsewhere, and where CI is set, only notes and lines are written. */
 export async function openProgress(options: {
   readonly quiet: boolean;
   readonly color: ColourMode;
@@ -23,7 +23,7 @@ export async function openProgress(options: {
   const { stderr } = process;
   const write = (text: string) => void stderr.write(`mlx-gemma: ${text}\n`);
   if (options.quiet) return { say() {}, note() {}, line() {}, stop() {}, live: false };
-  if (!stderr.isTTY || process.env.TERM === "dumb") {
+  if (!stderr.isTTY || process.env.TERM === "dumb" || isCi()) {
     return { say() {}, note: (text) => write(`note: ${text}`), line: write, stop() {}, live: false };
   }
   // A terminal that does not know its size says 0, which would make ora clear lines without end.
@@ -31,7 +31,6 @@ export async function openProgress(options: {
   const { default: ora } = await import("ora");
   const spinner = ora({
     stream: stderr,
-    // On a terminal it turns, whatever the environment says of CI.
     isEnabled: true,
     // It would swallow Ctrl-C as a byte instead of the signal.
     discardStdin: false,
@@ -56,4 +55,9 @@ export async function openProgress(options: {
       if (spinner.isSpinning) spinner.stop();
     },
   };
+}
+
+/** A log is read later: a spinner in it would be thousands of lines. */
+function isCi(): boolean {
+  return !["", "0", "false", undefined].includes(process.env.CI);
 }

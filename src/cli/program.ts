@@ -1,0 +1,79 @@
+import { benchCommand } from "./bench.js";
+import { chatCommand } from "./chat.js";
+import { CliCommand } from "./command.js";
+import { completionCommand } from "./completion.js";
+import { doctorCommand } from "./doctor.js";
+import { EXIT_HELP } from "./exit-codes.js";
+import { generateCommand } from "./generate.js";
+import { inspectWeightsCommand } from "./inspect-weights.js";
+import { modelsCommand } from "./models.js";
+import { pullCommand } from "./pull.js";
+import { quantizeCommand } from "./quantize.js";
+import { reportCommand } from "./report.js";
+import type { Settings } from "./settings/apply.js";
+import { versionText } from "./version.js";
+
+/**
+ * The whole command line.
+ *
+ * @param settings where options are looked for that are not on the command line
+ */
+export function makeProgram(settings?: Settings): CliCommand {
+  const main: CliCommand = new CliCommand("mlx-gemma")
+    .description("Gemma 4 with its MTP assistant on MLX: faster text, the same tokens.")
+    .version(versionText())
+    .exitOverride()
+    // What stands after `models rm` belongs to `rm`.
+    .enablePositionalOptions()
+    .configureOutput({ outputError: (text, write) => write(asLine(text, main)) })
+    .addHelpText(
+      "after",
+      `\nOptions of a command: mlx-gemma <command> --help; all of it: docs/cli.md\n${EXIT_HELP}`,
+    );
+  for (const command of [
+    generateCommand(),
+    chatCommand(),
+    benchCommand(),
+    reportCommand(),
+    pullCommand(),
+    modelsCommand(),
+    quantizeCommand(),
+    inspectWeightsCommand(),
+    doctorCommand(),
+    completionCommand(),
+  ]) {
+    main.addCommand(command);
+    for (const each of allCommands(command)) {
+      each.copyInheritedSettings(main);
+      each.settings = settings;
+    }
+  }
+  return main;
+}
+
+/** A command and those below it. */
+export function allCommands(command: CliCommand): CliCommand[] {
+  const below = command.commands.filter((each) => each instanceof CliCommand);
+  return [command, ...below.flatMap(allCommands)];
+}
+
+/** The commands of a program, without itself. */
+export function commandsOf(program: CliCommand): CliCommand[] {
+  return allCommands(program).slice(1);
+}
+
+/** Commander's message, its suggestion included, as one line. */
+function asLine(text: string, main: CliCommand): string {
+  const line = text
+    .replace(/^error: /, "")
+    .trim()
+    .replace(/\s*\n\s*/g, " ");
+  const [, , given] = process.argv;
+  const command = main.commands.find((each) => each.name() === given)?.name() ?? "generate";
+  const advice = /^unknown option '-[^']*\s/.test(line)
+    ? "a prompt that begins with a dash goes after --"
+    : line.startsWith("too many arguments for 'generate'")
+      ? "put the prompt in quotes"
+      : `see mlx-gemma ${command} --help`;
+  return `mlx-gemma: ${line.replace(/\.$/, "")}; ${advice}\n`;
+}

@@ -1,0 +1,59 @@
+import type { CliCommand } from "../command.js";
+import { originOf } from "./apply.js";
+import { settingName } from "./names.js";
+
+const SOURCES: Readonly<Record<string, string>> = {
+  cli: "flag",
+  env: "environment",
+  config: "file",
+  implied: "implied",
+};
+
+/** One option of a command, as it holds now. */
+interface Held {
+  readonly name: string;
+  /** null: not set. */
+  readonly value: unknown;
+  readonly source: string;
+  /** The variable, or the file with its key. */
+  readonly from: string | null;
+}
+
+function held(command: CliCommand): Held[] {
+  return command.options
+    .filter((option) => option.attributeName() !== "printConfig")
+    .map((option) => {
+      const name = option.attributeName();
+      return {
+        name: settingName(option),
+        value: command.getOptionValue(name) ?? null,
+        source: SOURCES[command.getOptionValueSource(name) ?? ""] ?? "default",
+        from: originOf(command, option) ?? null,
+      };
+    });
+}
+
+/** `--print-config`: a line for each option, its value as JSON and its source; with `--json` one object. */
+export function printConfig(command: CliCommand, file: string | undefined): string {
+  const options = held(command);
+  if (command.getOptionValue("json") === true) {
+    return `${JSON.stringify({ command: command.path(), file: file ?? null, options })}\n`;
+  }
+  const rows = options.map(({ name, value, source, from }) => [
+    name,
+    value === null ? "-" : JSON.stringify(value),
+    from === null ? source : `${source}, ${from}`,
+  ]);
+  const width = (column: number) => Math.max(...rows.map((row) => row[column]?.length ?? 0));
+  const [first, second] = [width(0), width(1)];
+  return rows
+    .map(([name = "", value = "", source]) => `${name.padEnd(first)}  ${value.padEnd(second)}  ${source}\n`)
+    .join("");
+}
+
+/** What `--verbose` tells of options that did not come from the command line, a line each. */
+export function settingsLines(command: CliCommand): string[] {
+  return held(command).flatMap(({ name, value, from }) =>
+    from === null ? [] : [`${name} is ${JSON.stringify(value)} (${from})`],
+  );
+}
