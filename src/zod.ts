@@ -25,4 +25,5 @@ export {
   toJSONSchema,
   tuple,
   union,
+  unknown,
 } from "zod";

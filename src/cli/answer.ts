@@ -2,6 +2,7 @@ import { fstatSync } from "node:fs";
 import type { GenerationEvent } from "../generate.js";
 import type { LoadedPair } from "../load.js";
 import type { Flags } from "./flags.js";
+import type { JsonCommand, JsonOf } from "./json-schemas.js";
 import { colours } from "./ui/colour.js";
 import type { Progress } from "./ui/progress.js";
 
@@ -52,6 +53,11 @@ export async function writeAnswer(
 export async function write(text: string): Promise<void> {
   if (text === "" || process.stdout.write(text)) return;
   await new Promise((resolve) => process.stdout.once("drain", resolve));
+}
+
+/** `--json`: one object on one line. */
+export async function writeJson<Command extends JsonCommand = never>(value: JsonOf<Command>): Promise<void> {
+  await write(`${JSON.stringify(value)}\n`);
 }
 
 function isFile(fd: number): boolean {

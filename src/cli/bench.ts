@@ -91,7 +91,7 @@ export function benchCommand(): CliCommand {
     .addOption(new Option("--json", "the same as -o json").implies({ output: "json" }))
     .option("--save <file>", "write all figures as JSON, for --compare and mlx-gemma report")
     .option("--html <file>", "write a page to look at")
-    .option("--compare <file>", "hold the figures against a saved run; a regression is exit code 3")
+    .option("--compare <file>", "hold the figures against a saved run; a regression is exit code 11")
     .addOption(
       numberOption("--tolerance <share>", "how much lower a figure may be without being a regression", {
         low: 0,

@@ -14,7 +14,7 @@ export interface Closing {
 
 /** What the options that every command has do in one of them. */
 export interface OutputWords {
-  /** Absent: there is no `--json`. */
+  /** Absent: the command adds `--json` itself. */
   readonly json?: string;
   readonly quiet: string;
 }

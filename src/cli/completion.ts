@@ -4,11 +4,17 @@ import { CliCommand } from "./command.js";
 const SHELLS = ["bash", "zsh", "fish"] as const;
 type Shell = (typeof SHELLS)[number];
 
+/** The options of `completion`, as they were parsed. */
+export interface CompletionFlags {
+  readonly json?: true;
+}
+
 /** `mlx-gemma completion`. */
 export function completionCommand(): CliCommand {
   return new CliCommand("completion")
     .description("Writes a script that completes commands, options and their values in a shell.")
     .addArgument(new Argument("<shell>", "whose").choices(SHELLS))
+    .withOutput({ json: "one JSON object that holds the script", quiet: "no notes" })
     .closeWith({
       examples: [
         'eval "$(mlx-gemma completion bash)"        # in ~/.bashrc',
@@ -16,8 +22,8 @@ export function completionCommand(): CliCommand {
         "mlx-gemma completion fish | source         # in config.fish",
       ],
     })
-    .action(async (shell: Shell) => {
+    .action(async (shell: Shell, flags: CompletionFlags) => {
       const { runCompletion } = await import("./run-completion.js");
-      await runCompletion(shell);
+      await runCompletion(shell, flags);
     });
 }

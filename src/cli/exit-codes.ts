@@ -18,10 +18,10 @@ export const EXIT_CODES: Readonly<Record<ErrorCode, number>> = {
 /** For what is no `MlxGemmaError`: a defect of ours, an output that can't be written, a check that failed. */
 export const EXIT_OTHER = 1;
 
-/** `bench --compare` found a regression. A broken checkpoint has the same code: neither is a pass. */
-export const EXIT_REGRESSION = 3;
+/** `bench --compare` found a regression. */
+export const EXIT_REGRESSION = 11;
 
-/** `inspect-weights --check` has found flaws. */
+/** `inspect-weights` has found flaws with `--check`, or a difference with `--diff`. */
 export const EXIT_FINDINGS = 1;
 
 /** Ended by SIGTERM. */
@@ -32,13 +32,10 @@ export const EXIT_MEANINGS: readonly (readonly [number, string])[] = [
   [0, "done; also when the reader of a pipe has seen enough"],
   [
     EXIT_OTHER,
-    "an output that can't be written, a defect of mlx-gemma, a bench whose drafted ids differ, flaws that --check found, or a failed doctor",
+    "an output that can't be written, a defect of mlx-gemma, a bench whose drafted ids differ, what --check or --diff found, or a failed doctor",
   ],
   [EXIT_CODES.usage, "an option or a prompt that can't be taken"],
-  [
-    EXIT_CODES.checkpoint,
-    "a checkpoint that is missing, broken or no Gemma 4; of bench --compare also a regression",
-  ],
+  [EXIT_CODES.checkpoint, "a checkpoint that is missing, broken or no Gemma 4"],
   [EXIT_CODES.pair, "target and assistant do not fit"],
   [EXIT_CODES.unsupported, "a checkpoint that this version cannot run yet"],
   [EXIT_CODES.context, "a prompt longer than the model has positions for"],
@@ -46,6 +43,7 @@ export const EXIT_MEANINGS: readonly (readonly [number, string])[] = [
   [EXIT_CODES.native, "MLX reported an error"],
   [EXIT_CODES.hub, "a repository of the hub can't be had: no network, no access, not there"],
   [EXIT_CODES.disk, "no room or no permission to write what is downloaded or made"],
+  [EXIT_REGRESSION, "bench --compare found figures that are lower by more than the tolerance"],
   [EXIT_CODES.aborted, `interrupted with Ctrl-C (${EXIT_TERMINATED}: terminated)`],
 ];
 

@@ -64,7 +64,10 @@ export function inspectWeightsCommand(): CliCommand {
       ).conflicts(["tensors", "tree", "stats", "diff"]),
     )
     .addOption(
-      new Option("--diff <other>", "how another checkpoint differs; with --stats the error of its values"),
+      new Option(
+        "--diff <other>",
+        "how another checkpoint differs, with --stats the values too; exit code 1 if it does",
+      ),
     )
     .optionsGroup("How:")
     .option("--headers-only", "of --check: do not read the values")
@@ -84,10 +87,7 @@ export function inspectWeightsCommand(): CliCommand {
     )
     .option("--revision <name>", "branch, tag or commit of the hub's repository (default: main)")
     .option("--offline", "use what the hub's cache has, ask no server")
-    .withOutput({
-      json: "one JSON object (docs/inspect-weights.schema.json)",
-      quiet: "no progress, no notes",
-    })
+    .withOutput({ json: "one JSON object instead of text", quiet: "no progress, no notes" })
     .closeWith({ examples: EXAMPLES })
     .action(async (checkpoint: string | undefined, flags: InspectFlags) => {
       const { runInspectWeights } = await import("./run-inspect-weights.js");

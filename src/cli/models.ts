@@ -10,6 +10,7 @@ export interface ModelsFlags {
 /** The options of `models rm`, as they were parsed. */
 export interface RemoveFlags {
   readonly yes?: true;
+  readonly json?: true;
   readonly quiet?: true;
 }
 
@@ -19,8 +20,13 @@ export function modelsCommand(): CliCommand {
     .description("Removes a checkpoint from the cache, after a question.")
     .argument("<repository>", "org/name, or org/name@revision for that snapshot alone")
     .option("-y, --yes", "do not ask")
-    .withOutput({ quiet: "do not tell what was removed" })
-    .closeWith({ examples: ["mlx-gemma models rm google/gemma-4-E2B-it"] })
+    .withOutput({ json: "one JSON object: what was removed", quiet: "do not tell what was removed" })
+    .closeWith({
+      examples: [
+        "mlx-gemma models rm google/gemma-4-E2B-it",
+        "mlx-gemma models rm google/gemma-4-E2B-it --yes --json | jq .bytes",
+      ],
+    })
     .action(async (repository: string, flags: RemoveFlags) => {
       const { runRemove } = await import("./run-remove.js");
       await runRemove(repository, flags);

@@ -3,6 +3,7 @@ import { CliCommand } from "./command.js";
 /** The options of `report`, as they were parsed. */
 export interface ReportFlags {
   readonly html?: string;
+  readonly json?: true;
 }
 
 /** `mlx-gemma report`: its options. What it does is loaded when it runs. */
@@ -11,7 +12,7 @@ export function reportCommand(): CliCommand {
     .description("Makes a page to look at of what bench --save or generate --trace wrote.")
     .argument("<file>", "the saved run")
     .option("--html <file>", "where to write the page (default: stdout)")
-    .withOutput({ quiet: "no notes" })
+    .withOutput({ json: "one JSON object that says what was saved, and holds the page", quiet: "no notes" })
     .closeWith({
       examples: [
         "mlx-gemma report before.json --html before.html",

@@ -1,5 +1,5 @@
 import { MlxGemmaError } from "../errors.js";
-import { write } from "./answer.js";
+import { write, writeJson } from "./answer.js";
 import { exactLook } from "./doctor/exact.js";
 import { hubLooks } from "./doctor/hub.js";
 import { MACHINE } from "./doctor/machine.js";
@@ -40,7 +40,8 @@ export async function runDoctor(flags: DoctorFlags): Promise<void> {
       if (!flags.json) await write(`${checkLines(check, chalk, columns)}\n`);
     }
     const report = reportOf(checks);
-    await write(flags.json ? `${JSON.stringify(report)}\n` : `${closingLine(report, chalk)}\n`);
+    if (flags.json) await writeJson<"doctor">(report);
+    else await write(`${closingLine(report, chalk)}\n`);
     if (report.status === "fail") process.exitCode = EXIT_OTHER;
   } catch (error) {
     if (!(error instanceof MlxGemmaError && error.code === "aborted")) throw error;

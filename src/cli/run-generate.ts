@@ -2,9 +2,10 @@ import { aboutMachine } from "../bench/about.js";
 import { MlxGemmaError } from "../errors.js";
 import { generate } from "../generate.js";
 import type { LoadedPair } from "../load.js";
-import { type EndEvent, write, writeAnswer } from "./answer.js";
+import { type EndEvent, writeAnswer, writeJson } from "./answer.js";
 import { type Flags, notesOn } from "./flags.js";
 import { onInterruption } from "./interruption.js";
+import type { JsonOf } from "./json-schemas.js";
 import { checkPairFlags, openPair } from "./open-pair.js";
 import { checkOutputs } from "./output-file.js";
 import { type Prompt, readPrompt } from "./prompt.js";
@@ -43,7 +44,7 @@ export async function runGenerate(
     const events = generate(pair, { ...flags, promptIds, trace: recorder !== undefined, signal });
     const end = await writeAnswer(recorder?.listen(events) ?? events, pair, flags, progress);
     progress.stop();
-    if (flags.json) await writeJson(end, promptIds, warnings, pair.assistant);
+    if (flags.json) await writeJson<"generate">(resultOf(end, promptIds, warnings, pair.assistant));
     if (recorder) {
       const asked = { text: prompt.kind === "text" ? prompt.text : null, tokenIds: promptIds };
       const settings = traceSettings(flags, pair, end.stats.draftTokens);
@@ -64,15 +65,13 @@ async function idsOf(prompt: Prompt, pair: LoadedPair, flags: Flags): Promise<re
   return prompt.kind === "ids" ? prompt.ids : pair.encodePrompt(prompt.text, flags);
 }
 
-/** `--json`: one line with one object. */
-async function writeJson(
-  end: EndEvent,
-  promptIds: readonly number[],
+/** What `--json` tells. */
+function resultOf(
+  { text, tokenIds, stopReason, stats }: EndEvent,
+  promptTokenIds: readonly number[],
   warnings: readonly string[],
   assistant: LoadedPair["assistant"],
-): Promise<void> {
-  const { text, tokenIds, stopReason, stats } = end;
+): JsonOf<"generate"> {
   const drafter = assistant ? { assistant: { folder: assistant.folder, why: assistant.why } } : {};
-  const result = { text, tokenIds, promptTokenIds: promptIds, stopReason, stats, ...drafter, warnings };
-  await write(`${JSON.stringify(result)}\n`);
+  return { text, tokenIds, promptTokenIds, stopReason, stats, ...drafter, warnings };
 }

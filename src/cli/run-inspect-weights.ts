@@ -1,7 +1,7 @@
 import { MlxGemmaError } from "../errors.js";
 import type { Inspected } from "../inspect/open.js";
-import type { Inspection, PairView } from "../inspect/schema.js";
-import { write } from "./answer.js";
+import type { Difference, Inspection, PairView } from "../inspect/schema.js";
+import { write, writeJson } from "./answer.js";
 import { EXIT_FINDINGS } from "./exit-codes.js";
 import type { InspectFlags } from "./inspect-weights.js";
 import { onInterruption } from "./interruption.js";
@@ -18,7 +18,8 @@ export async function runInspectWeights(checkpoint: string | undefined, flags: I
     await using opener = new CheckpointOpener({ ...flags, progress, signal: run.signal });
     const view = await viewOf(await opener.open(checkpoint, flags.revision), run, opener);
     progress.stop();
-    await write(flags.json ? `${JSON.stringify(view)}\n` : await asText(view, flags));
+    if (flags.json) await writeJson<"inspect-weights">(view);
+    else await write(await asText(view, flags));
     conclude(view, progress);
   } catch (error) {
     if (!(error instanceof MlxGemmaError && error.code === "aborted")) throw error;
@@ -114,11 +115,18 @@ function conclude(view: Inspection, progress: Progress): void {
       if (!view.valuesRead) progress.note("the values were not read: NaN and infinity were not looked for");
       if (view.findings.length > 0) process.exitCode = EXIT_FINDINGS;
       return;
+    case "diff":
+      if (view.differences.some(isDifferent)) process.exitCode = EXIT_FINDINGS;
+      return;
     case "pair":
       for (const note of view.notes) progress.note(note);
       requireFit(view);
       return;
   }
+}
+
+function isDifferent({ status, error }: Difference): boolean {
+  return status !== "same" || (error !== null && error.unequal > 0);
 }
 
 function requireFit({ rules }: PairView): void {

@@ -3,60 +3,25 @@ import { basename, dirname, join } from "node:path";
 import { type CachedSnapshot, cacheFolder, gemmaOf, listCached } from "../checkpoint/hub/index.js";
 import { EMBEDDED_TARGET } from "../checkpoint/index.js";
 import { assistantCandidates, KNOWN_PAIRS } from "../checkpoint/known-pairs.js";
-import { write } from "./answer.js";
+import { write, writeJson } from "./answer.js";
+import type { JsonOf } from "./json-schemas.js";
 import { bf16Bytes, CONTEXT, fourBitBytes, KNOWN_SIZES } from "./known-sizes.js";
 import type { ModelsFlags } from "./models.js";
 import { colours } from "./ui/colour.js";
 import { modelsTables } from "./ui/models-table.js";
 
-/** A Gemma 4 checkpoint in the cache. */
-export interface ListedModel {
-  readonly id: string;
-  readonly revisions: readonly string[];
-  readonly commit: string;
-  readonly folder: string;
-  readonly bytes: number;
-  readonly kind: "target" | "assistant";
-  readonly modelType: string;
-  /** `4 bit`, `bfloat16` …; null when the config does not say. */
-  readonly format: string | null;
-  /** A target's: the one in the cache that `--draft assistant` takes. */
-  readonly assistant: string | null;
-  /** Needed files that are not there. */
-  readonly missing: readonly string[];
-}
-
-/** The pair that comes with the package. */
-export interface EmbeddedModel {
-  readonly kind: "target" | "assistant";
-  readonly folder: string;
-  readonly bytes: number;
-}
-
-/** A published pair. Bytes are of the text model. */
-export interface KnownModel {
-  readonly size: string;
-  readonly target: string;
-  readonly assistant: string;
-  readonly parameters: number;
-  readonly bytes: { readonly bf16: number; readonly fourBit: number };
-  /** Weights, and keys and values of `context` positions. */
-  readonly memory: { readonly bf16: number; readonly fourBit: number; readonly context: number };
-}
-
 /** All that `models` tells. */
-export interface Models {
-  readonly cache: string;
-  readonly cached: readonly ListedModel[];
-  readonly embedded: readonly EmbeddedModel[];
-  readonly known: readonly KnownModel[];
-}
+export type Models = JsonOf<"models">;
+/** A Gemma 4 checkpoint in the cache. */
+export type ListedModel = Models["cached"][number];
+type EmbeddedModel = Models["embedded"][number];
+type KnownModel = Models["known"][number];
 
 /** Runs `mlx-gemma models`. */
 export async function runModels(flags: ModelsFlags): Promise<void> {
   const models = allModels();
   if (flags.json) {
-    await write(`${JSON.stringify(models)}\n`);
+    await writeJson<"models">(models);
     return;
   }
   const { stdout } = process;

@@ -8,7 +8,7 @@ import {
 import { assistantCandidates } from "../checkpoint/known-pairs.js";
 import { MlxGemmaError } from "../errors.js";
 import { size } from "../units.js";
-import { write } from "./answer.js";
+import { write, writeJson } from "./answer.js";
 import { onInterruption } from "./interruption.js";
 import type { PullFlags } from "./pull.js";
 import { downloadBar } from "./ui/download-bar.js";
@@ -31,7 +31,7 @@ export async function runPull(repository: string, flags: PullFlags): Promise<voi
     const target = await pullOne(repository, { revision: flags.revision, verify, signal }, progress);
     const assistant = await pullAssistant(ref.id, flags, { verify, signal }, progress);
     progress.stop();
-    if (flags.json) await write(`${JSON.stringify({ target, ...(assistant ? { assistant } : {}) })}\n`);
+    if (flags.json) await writeJson<"pull">({ target, ...(assistant ? { assistant } : {}) });
     else await write([target, ...(assistant ? [assistant] : [])].map(({ folder }) => `${folder}\n`).join(""));
   } catch (error) {
     if (!(error instanceof MlxGemmaError && error.code === "aborted")) throw error;

@@ -5,7 +5,7 @@ import { compareAssistants, compareTargets } from "../quantize/check.js";
 import { type QuantizeResult, quantize } from "../quantize/quantize.js";
 import type { ScoresChange } from "../quantize/scores.js";
 import { size } from "../units.js";
-import { write } from "./answer.js";
+import { write, writeJson } from "./answer.js";
 import { onInterruption } from "./interruption.js";
 import type { QuantizeFlags } from "./quantize.js";
 import { downloadBar, picture } from "./ui/download-bar.js";
@@ -27,7 +27,8 @@ export async function runQuantize(flags: QuantizeFlags): Promise<void> {
       (failure: unknown) => ({ change: undefined, failure }),
     );
     progress.stop();
-    await write(flags.json ? asJson(result, change) : asText(result, change));
+    if (flags.json) await writeJson<"quantize">({ ...result, ...(change ? { change } : {}) });
+    else await write(asText(result, change));
     if (failure !== undefined) throw failure;
   } catch (error) {
     if (!(error instanceof MlxGemmaError && error.code === "aborted")) throw error;
@@ -120,10 +121,6 @@ function asText(result: QuantizeResult, change: ScoresChange | undefined): strin
     );
   }
   return lines.map((line) => `${line}\n`).join("");
-}
-
-function asJson(result: QuantizeResult, change: ScoresChange | undefined): string {
-  return `${JSON.stringify({ ...result, ...(change ? { change } : {}) })}\n`;
 }
 
 function percent(share: number): string {

@@ -2,6 +2,7 @@ import { createInterface } from "node:readline/promises";
 import { cacheFolder, describeRepo, parseRepoId, removeCached } from "../checkpoint/hub/index.js";
 import { MlxGemmaError } from "../errors.js";
 import { size } from "../units.js";
+import { writeJson } from "./answer.js";
 import { EXIT_CODES } from "./exit-codes.js";
 import type { RemoveFlags } from "./models.js";
 
@@ -16,6 +17,7 @@ export async function runRemove(repository: string, flags: RemoveFlags): Promise
   }
   const removal = await removeCached(cacheFolder(), ref.id, ref.revision);
   const what = `${ref.revision === undefined ? ref.id : `${ref.id}@${ref.revision}`} (${size(removal.bytes)})`;
+  const told = { id: ref.id, revision: ref.revision ?? null, bytes: removal.bytes };
   if (!flags.yes) {
     if (!process.stdin.isTTY || !process.stderr.isTTY) {
       throw new MlxGemmaError(
@@ -30,11 +32,13 @@ export async function runRemove(repository: string, flags: RemoveFlags): Promise
     }
     if (!/^y(?:es)?$/i.test(answer.trim())) {
       process.stderr.write("mlx-gemma: nothing was removed\n");
+      if (flags.json) await writeJson<"models rm">({ ...told, removed: false });
       return;
     }
   }
   await removal.run();
-  if (!flags.quiet) process.stderr.write(`mlx-gemma: removed ${what}\n`);
+  if (flags.json) await writeJson<"models rm">({ ...told, removed: true });
+  else if (!flags.quiet) process.stderr.write(`mlx-gemma: removed ${what}\n`);
 }
 
 /** Asks on the terminal. @returns undefined for Ctrl-C, "" for the end of the input */

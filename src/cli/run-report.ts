@@ -2,7 +2,7 @@ import { checkSaved, type FileUse, readUserJson } from "../bench/read-file.js";
 import { reportSchema } from "../bench/report.js";
 import { isObject } from "../checkpoint/json.js";
 import { FORMAT as TRACE_FORMAT, traceSchema } from "../trace/schema.js";
-import { write } from "./answer.js";
+import { write, writeJson } from "./answer.js";
 import { benchPage } from "./html/bench-page.js";
 import { tracePage } from "./html/trace-page.js";
 import { checkOutputs, writeOutput } from "./output-file.js";
@@ -15,16 +15,17 @@ const FILE: FileUse = {
 };
 
 /** Runs `mlx-gemma report`. An error is thrown. */
-export async function runReport(file: string, { html }: ReportFlags): Promise<void> {
+export async function runReport(file: string, { html, json }: ReportFlags): Promise<void> {
   checkOutputs({ "--html": html });
-  const page = pageOf(file);
-  if (html === undefined) await write(page);
-  else writeOutput("--html", html, page);
+  const { kind, page } = pageOf(file);
+  if (html !== undefined) writeOutput("--html", html, page);
+  if (json) await writeJson<"report">({ kind, html: html ?? null, page: html === undefined ? page : null });
+  else if (html === undefined) await write(page);
 }
 
-function pageOf(file: string): string {
+function pageOf(file: string): { kind: "bench" | "generation"; page: string } {
   const value = readUserJson(file, FILE);
   return isObject(value) && value.format === TRACE_FORMAT
-    ? tracePage(checkSaved(traceSchema, value, file, FILE))
-    : benchPage(checkSaved(reportSchema, value, file, FILE));
+    ? { kind: "generation", page: tracePage(checkSaved(traceSchema, value, file, FILE)) }
+    : { kind: "bench", page: benchPage(checkSaved(reportSchema, value, file, FILE)) };
 }

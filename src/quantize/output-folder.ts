@@ -7,7 +7,7 @@ import { isObject } from "../checkpoint/json.js";
 import { MlxGemmaError } from "../errors.js";
 
 /** In a finished folder: what wrote it, from what, and which files are its own. */
-export const MANIFEST = "mlx-gemma.json";
+export const MANIFEST = "mlx-gemma-quantize.json";
 /** In an unfinished one: who writes it, and which files it may hold. */
 const MARKER = ".mlx-gemma-writing.json";
 

@@ -49,7 +49,9 @@ const roundSchema = z.object({
     .describe("the target's own token behind the accepted drafts; null where the answer ended in them"),
 });
 
-const statsSchema = z.object({
+export const stopReasonSchema = z.enum(["eos", "stop string", "max tokens", "context full", "aborted"]);
+
+export const statsSchema = z.object({
   promptTokens: count,
   cachedPromptTokens: count,
   tokens: count,
@@ -91,7 +93,7 @@ export const traceSchema = z.object({
   }),
   answer: z.object({
     text: z.string(),
-    stopReason: z.enum(["eos", "stop string", "max tokens", "context full", "aborted"]),
+    stopReason: stopReasonSchema,
   }),
   stats: statsSchema.describe("as in --json"),
   rounds: z.array(roundSchema).readonly().describe("the first is the prompt's, which decides one token"),

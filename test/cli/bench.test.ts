@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { type Report, reportSchema } from "../../src/bench/report.js";
 import { temporaryFolder } from "../checkpoint/helpers.js";
-import { mlxGemma, mlxGemmaOnTerminal, NO_TERMINAL, type RunOptions } from "./helpers.js";
+import { mlxGemma, mlxGemmaOnTerminal, NO_TERMINAL, type RunOptions, readJson } from "./helpers.js";
 
 /** As little as makes a row. */
 const TINY = ["--suite", "chat", "--draft-tokens", "3", "-n", "8", "-r", "5"];
@@ -56,7 +56,7 @@ describe("mlx-gemma bench", () => {
       "json",
     ]);
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
-    const { rows, settings, verdict } = reportSchema.parse(JSON.parse(stdout));
+    const { rows, settings, verdict } = readJson(reportSchema, stdout);
     expect(rows.map((row) => [row.suite, row.context, row.sampling, row.draftTokens])).toEqual(
       [40, 80].flatMap((context) =>
         ["greedy", "T=0.7,seed=3"].flatMap((sampling) => [0, 2].map((k) => ["mine", context, sampling, k])),
@@ -194,9 +194,9 @@ describe("--save and --compare", () => {
     expect(readdirSync(folder).filter((name) => name.includes("partial"))).toEqual([]);
   });
 
-  it("a planted regression is exit code 3", async () => {
+  it("a planted regression is exit code 11", async () => {
     const { code, stdout, stderr } = await bench([...TINY, "-q", "--compare", planted(10)]);
-    expect(code).toBe(3);
+    expect(code).toBe(11);
     expect(stdout).toMatch(/Against .*times-10\.json \(\d{4}-\d\d-\d\d\), tolerance 10%/);
     expect(stdout).toMatch(/speed-up .* -\d+% +0\.0\d+ +regression/);
     expect(stderr).toMatch(
@@ -207,7 +207,7 @@ describe("--save and --compare", () => {
   it("an improvement is none, and the report holds the comparison", async () => {
     const { code, stdout, stderr } = await bench([...TINY, "-q", "-o", "json", "--compare", planted(0.1)]);
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
-    const { comparison } = reportSchema.parse(JSON.parse(stdout));
+    const { comparison } = readJson(reportSchema, stdout);
     expect(comparison?.figures.find(({ figure }) => figure === "speed-up")?.finding).toBe("improvement");
   });
 

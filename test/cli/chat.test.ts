@@ -1,19 +1,9 @@
 import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { z } from "zod";
+import { JSON_SCHEMAS } from "../../src/cli/json-schemas.js";
 import { temporaryFolder } from "../checkpoint/helpers.js";
-import { FOX, generate, mlxGemma, type RunOptions } from "./helpers.js";
-
-const count = z.number().int().nonnegative();
-const answer = z.strictObject({
-  text: z.string(),
-  thoughts: z.string(),
-  tokenIds: z.array(count),
-  stopReason: z.enum(["eos", "stop string", "max tokens", "context full", "aborted"]),
-  dropped: count,
-  stats: z.looseObject({ promptTokens: count, cachedPromptTokens: count, tokens: count, proposed: count }),
-});
+import { FOX, generate, mlxGemma, type RunOptions, readJson } from "./helpers.js";
 
 const DRAFT = ["--draft", "assistant", "-n", "24"];
 const chat = (args: readonly string[], lines: readonly string[], options: RunOptions = {}) =>
@@ -27,7 +17,7 @@ async function answers(args: readonly string[], lines: readonly string[]) {
   return stdout
     .trimEnd()
     .split("\n")
-    .map((line) => answer.parse(JSON.parse(line)));
+    .map((line) => readJson(JSON_SCHEMAS.chat, `${line}\n`));
 }
 
 describe("chat without a terminal", () => {

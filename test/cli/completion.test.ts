@@ -1,10 +1,44 @@
 import { spawnSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
+import { temporaryFolder } from "../checkpoint/helpers.js";
 import { mlxGemma, ROOT } from "./helpers.js";
 
-const NO_BASH = spawnSync("bash", ["--version"]).status === 0 ? undefined : "skipped: no bash";
+function missing(shell: string, args: readonly string[]): string | undefined {
+  return spawnSync(shell, args).status === 0 ? undefined : `skipped: no ${shell}`;
+}
 
-describe.skipIf(NO_BASH)(`mlx-gemma completion bash ${NO_BASH ?? ""}`, () => {
+function lines(text: string): string[] {
+  return [...new Set(text.split("\n"))].filter((line) => line !== "").sort();
+}
+
+/** A file with the script, as a shell's start-up file would read it. */
+async function scriptFor(shell: string): Promise<string> {
+  const { code, stdout, stderr } = await mlxGemma(["completion", shell]);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+  const file = join(temporaryFolder(), "completion");
+  writeFileSync(file, stdout);
+  return file;
+}
+
+/** A line up to the cursor, and what a shell offers there. */
+const WORDS: readonly (readonly [string, readonly string[]])[] = [
+  ["mlx-gemma gen", ["generate"]],
+  ["mlx-gemma generate --dty", ["--dtype"]],
+  ["mlx-gemma generate --quiet --draft", ["--draft", "--draft-tokens"]],
+  ["mlx-gemma generate --dtype ", ["bf16", "f16", "f32"]],
+  ["mlx-gemma generate --max-tokens ", []],
+  ["mlx-gemma bench -o js", ["json", "jsonl"]],
+  ["mlx-gemma generate --model mod", ["models"]],
+  ["mlx-gemma inspect-weights mod", ["models"]],
+  ["mlx-gemma models rm --y", ["--yes"]],
+  ["mlx-gemma completion ", ["bash", "fish", "zsh"]],
+];
+
+const NO_BASH = missing("bash", ["--version"]);
+
+describe.skipIf(NO_BASH)(`mlx-gemma completion bash${NO_BASH ? ` (${NO_BASH})` : ""}`, () => {
   let script: string;
   beforeAll(async () => {
     const { code, stdout, stderr } = await mlxGemma(["completion", "bash"]);
@@ -71,16 +105,42 @@ describe.skipIf(NO_BASH)(`mlx-gemma completion bash ${NO_BASH ?? ""}`, () => {
   });
 });
 
-describe("mlx-gemma completion", () => {
-  it.each([
-    ["zsh", ["#compdef mlx-gemma", "--draft-tokens[", "'models rm')", "(bf16 f16 f32)"]],
-    ["fish", ["-l draft-tokens -r", "-a 'bf16 f16 f32'", "__fish_seen_subcommand_from rm"]],
-  ])("%s names commands, options and values", async (shell, parts) => {
-    const { code, stdout } = await mlxGemma(["completion", shell]);
-    expect(code).toBe(0);
-    for (const part of parts) expect(stdout).toContain(part);
-  });
+const NO_ZSH = missing("zsh", ["-fc", "zmodload zsh/zpty"]);
 
+describe.skipIf(NO_ZSH)(`mlx-gemma completion zsh${NO_ZSH ? ` (${NO_ZSH})` : ""}`, () => {
+  it.each(WORDS)("%s", async (line, expected) => {
+    const file = await scriptFor("zsh");
+    const { status, stdout } = spawnSync("zsh", ["-f", `${ROOT}test/cli/completion.zsh`, file, line], {
+      cwd: ROOT,
+      encoding: "utf8",
+    });
+    expect(status).toBe(0);
+    expect(lines(stdout)).toEqual([...expected].sort());
+  });
+});
+
+const NO_FISH = missing("fish", ["--no-config", "-c", "complete -C ls"]);
+
+describe.skipIf(NO_FISH)(`mlx-gemma completion fish${NO_FISH ? ` (${NO_FISH})` : ""}`, () => {
+  it.each(WORDS)("%s", async (line, expected) => {
+    const file = await scriptFor("fish");
+    const { status, stdout } = spawnSync(
+      "fish",
+      [
+        "--no-config",
+        "-c",
+        "source $argv[1]; complete -C $argv[2] | string replace -r '\\t.*' ''",
+        file,
+        line,
+      ],
+      { cwd: ROOT, encoding: "utf8" },
+    );
+    expect(status).toBe(0);
+    expect(lines(stdout).map((word) => word.replace(/\/$/, ""))).toEqual([...expected].sort());
+  });
+});
+
+describe("mlx-gemma completion", () => {
   it("of another shell is told", async () => {
     const { code, stdout, stderr } = await mlxGemma(["completion", "tcsh"]);
     expect({ code, stdout }).toEqual({ code: 2, stdout: "" });

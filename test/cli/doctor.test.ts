@@ -9,7 +9,7 @@ import { load } from "../../src/load.js";
 import { temporaryFolder } from "../checkpoint/helpers.js";
 import { run } from "../support/generation.js";
 import { goldenFolder } from "../target/helpers.js";
-import { mlxGemma, mlxGemmaOnTerminal, NO_TERMINAL } from "./helpers.js";
+import { mlxGemma, mlxGemmaOnTerminal, NO_TERMINAL, readJson } from "./helpers.js";
 import { hubFixture, TOKEN } from "./hub-fixture.js";
 
 const fix = hubFixture();
@@ -30,7 +30,7 @@ async function doctor(args: readonly string[] = [], env: Readonly<Record<string,
     env: { ...fix.env, ...env },
   });
   expect(stderr).toBe("");
-  const report = reportSchema.parse(JSON.parse(stdout));
+  const report = readJson(reportSchema, stdout);
   const check = (id: string) => report.checks.find((each) => each.id === id);
   return { code, report, check, stdout };
 }

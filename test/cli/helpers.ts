@@ -1,6 +1,8 @@
 import { spawn, spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { stripVTControlCharacters } from "node:util";
+import { expect } from "vitest";
+import type { ZodType } from "zod";
 
 export const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 export const EMBEDDED = `${ROOT}models/tiny-gemma4`;
@@ -61,6 +63,16 @@ export function mlxGemma(args: readonly string[], options: RunOptions = {}): Pro
     // A command that does not read its stdin may be gone before all is written.
     child.stdin.on("error", () => {}).end(options.input ?? "");
   });
+}
+
+/** The one line that `--json` printed, held against its schema: no key more, no key less. */
+export function readJson<T>(schema: ZodType<T>, stdout: string): T {
+  expect(stdout).toMatch(/^\{.*\}\n$/);
+  const printed: unknown = JSON.parse(stdout);
+  const parsed = schema.parse(printed);
+  // Parsing drops what the schema does not know.
+  expect(parsed).toEqual(printed);
+  return parsed;
 }
 
 /** `mlx-gemma generate` with pipes. */

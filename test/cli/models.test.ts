@@ -1,8 +1,9 @@
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { JSON_SCHEMAS } from "../../src/cli/json-schemas.js";
 import { FILES, layOut } from "../checkpoint/hub/cache-fixture.js";
-import { mlxGemma, mlxGemmaOnTerminal, NO_TERMINAL, STYLE } from "./helpers.js";
+import { mlxGemma, mlxGemmaOnTerminal, NO_TERMINAL, readJson, STYLE } from "./helpers.js";
 import { hubFixture } from "./hub-fixture.js";
 
 const fix = hubFixture();
@@ -34,14 +35,9 @@ describe("models", () => {
     fillCache();
     const { code, stdout, stderr } = await models("--json");
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
-    const { cache, cached, embedded, known } = JSON.parse(stdout);
+    const { cache, cached, embedded, known } = readJson(JSON_SCHEMAS.models, stdout);
     expect(cache).toBe(fix.cache);
-    const brief = cached.map(({ id, kind, format, assistant }: Record<string, unknown>) => [
-      id,
-      kind,
-      format,
-      assistant,
-    ]);
+    const brief = cached.map(({ id, kind, format, assistant }) => [id, kind, format, assistant]);
     expect(brief).toEqual([
       [TARGET, "target", "bfloat16", `${TARGET}-assistant`],
       [`${TARGET}-assistant`, "assistant", "bfloat16", null],
@@ -53,9 +49,7 @@ describe("models", () => {
       missing: ["model.safetensors"],
       modelType: "gemma4_unified",
     });
-    expect(
-      embedded.map(({ kind, bytes }: Record<string, unknown>) => [kind, Number(bytes) > 100_000]),
-    ).toEqual([
+    expect(embedded.map(({ kind, bytes }) => [kind, bytes > 100_000])).toEqual([
       ["target", true],
       ["assistant", true],
     ]);
@@ -130,6 +124,15 @@ describe("models rm", () => {
     expect(readdirSync(fix.cache)).toEqual(
       before.filter((name) => name !== "models--google--gemma-4-E2B-it"),
     );
+  });
+
+  it("--json tells it instead", async () => {
+    fillCache();
+    const { code, stdout, stderr } = await models("rm", `${TARGET}@main`, "--yes", "--json");
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    const { bytes, ...told } = readJson(JSON_SCHEMAS["models rm"], stdout);
+    expect(told).toEqual({ id: TARGET, revision: "main", removed: true });
+    expect(bytes).toBeGreaterThan(0);
   });
 
   it("of a revision keeps what the others use", async () => {

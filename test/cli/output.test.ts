@@ -1,45 +1,13 @@
 import { stripVTControlCharacters } from "node:util";
 import { describe, expect, it } from "vitest";
-import { z } from "zod";
-import { EMBEDDED, FOX, GREEN, generate, mlxGemma, ROOT } from "./helpers.js";
-
-const count = z.number().int().nonnegative();
-const share = z.number().min(0).max(1);
-const ms = z.number().nonnegative();
-
-/** What `--json` prints; a key more or less is a change of the interface. */
-const RESULT = z.strictObject({
-  text: z.string(),
-  tokenIds: z.array(count),
-  promptTokenIds: z.array(count).min(1),
-  assistant: z.strictObject({ folder: z.string(), why: z.string() }).optional(),
-  stopReason: z.enum(["eos", "stop string", "max tokens", "context full", "aborted"]),
-  stats: z.strictObject({
-    promptTokens: count,
-    cachedPromptTokens: count,
-    tokens: count,
-    tokensPerSecond: ms,
-    promptTokensPerSecond: ms,
-    timeToFirstTokenMs: ms,
-    targetSteps: count,
-    proposed: count,
-    accepted: count,
-    acceptanceRate: share,
-    acceptanceByPosition: z.array(share),
-    tokensPerStep: z.number().nonnegative(),
-    draftTokens: count,
-    exact: z.enum(["by construction", "measured", "not exact"]),
-    times: z.strictObject({ draft: ms, verify: ms, accept: ms, rest: z.number() }),
-  }),
-  warnings: z.array(z.string()),
-});
+import { JSON_SCHEMAS } from "../../src/cli/json-schemas.js";
+import { EMBEDDED, FOX, GREEN, generate, mlxGemma, ROOT, readJson } from "./helpers.js";
 
 async function json(...args: string[]) {
   const { code, stdout, stderr } = await generate(["--json", ...args]);
   expect(stderr).toBe("");
   expect(code).toBe(0);
-  expect(stdout).toMatch(/^\{.*\}\n$/);
-  return RESULT.parse(JSON.parse(stdout));
+  return readJson(JSON_SCHEMAS.generate, stdout);
 }
 
 const SHORT = ["-n", "24", FOX];
@@ -144,7 +112,7 @@ describe("--json", () => {
 
   it("has warnings in it", async () => {
     const { stdout } = await generate(["--json", "--top-p", "0.5", "-n", "2", "Hi"]);
-    expect(RESULT.parse(JSON.parse(stdout)).warnings).toEqual([
+    expect(readJson(JSON_SCHEMAS.generate, stdout).warnings).toEqual([
       expect.stringMatching(/--top-p does nothing/),
     ]);
   });
@@ -238,7 +206,7 @@ describe("a folder without a tokenizer", () => {
       "--json",
       "--quiet",
     ]);
-    const { stopReason, tokenIds, text } = RESULT.parse(JSON.parse(stdout));
+    const { stopReason, tokenIds, text } = readJson(JSON_SCHEMAS.generate, stdout);
     expect(stopReason).toBe("context full");
     expect(tokenIds).toHaveLength(2048 - 2040 + 1);
     expect(text).toBe("");

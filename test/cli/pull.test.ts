@@ -1,9 +1,10 @@
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { JSON_SCHEMAS } from "../../src/cli/json-schemas.js";
 import { noise, REPO } from "../checkpoint/hub/download-fixture.js";
 import { refuse, storageEtag } from "../checkpoint/hub/fake-hub.js";
-import { mlxGemma, mlxGemmaOnTerminal, NO_TERMINAL } from "./helpers.js";
+import { mlxGemma, mlxGemmaOnTerminal, NO_TERMINAL, readJson } from "./helpers.js";
 import { hubFixture, TOKEN } from "./hub-fixture.js";
 
 const ID = "google/gemma-4-E2B-it";
@@ -52,7 +53,7 @@ describe("pull", () => {
     const assistant = fix.hub.add(ASSISTANT, assistantFiles);
     const { code, stdout, stderr } = await pull(id, "--draft", "assistant", "--json");
     expect(code).toBe(0);
-    expect(JSON.parse(stdout)).toMatchObject({
+    expect(readJson(JSON_SCHEMAS.pull, stdout)).toMatchObject({
       target: { id, revision: "main" },
       assistant: { id: ASSISTANT, commit: assistant },
     });

@@ -2,8 +2,9 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { JSON_SCHEMAS, type JsonOf } from "../../src/cli/json-schemas.js";
 import { nearest } from "../../src/cli/settings/nearest.js";
-import { mlxGemma } from "./helpers.js";
+import { mlxGemma, readJson } from "./helpers.js";
 
 let folder: string;
 beforeAll(() => {
@@ -12,11 +13,7 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-interface Held {
-  readonly value: unknown;
-  readonly source: string;
-  readonly from: string | null;
-}
+type Held = Omit<JsonOf<"print-config">["options"][number], "name">;
 
 /** What a command holds with a file, an environment and flags. */
 async function held(
@@ -31,8 +28,8 @@ async function held(
     env,
   });
   expect(outcome).toMatchObject({ code: 0, stderr: "" });
-  const report: { options: (Held & { name: string })[] } = JSON.parse(outcome.stdout);
-  return new Map(report.options.map(({ name, ...rest }) => [name, rest]));
+  const { options } = readJson(JSON_SCHEMAS["print-config"], outcome.stdout);
+  return new Map(options.map(({ name, ...rest }) => [name, rest]));
 }
 
 /** The line that a command ends with, exit code 2. */
@@ -90,7 +87,6 @@ describe("a value is that of the strongest source", () => {
       model: "org/name",
     });
     expect(await values(["quantize"])).toMatchObject({ check: false, output: join(folder, "..", "out") });
-    // `models rm` has no --json of its own.
     const rm = await mlxGemma(["models", "rm", "--print-config"], { cwd: folder });
     expect(rm.stdout).toMatch(/^quiet +true +file, .*: models rm: quiet$/m);
   });
@@ -109,6 +105,24 @@ describe("a value is that of the strongest source", () => {
     expect(options.get("stats")?.value).toBeNull();
     const byVariable = await held(["generate"], { file: { quiet: true }, env: { MLX_GEMMA_STATS: "1" } });
     expect([byVariable.get("stats")?.value, byVariable.get("quiet")?.value]).toEqual([true, null]);
+  });
+
+  it("of draft tokens is left alone where nobody drafts, unless it is a flag", async () => {
+    const file = { "draft-tokens": 2, bench: { "draft-tokens": [1, 3] }, chat: { draft: "assistant" } };
+    const env = { MLX_GEMMA_CHAT_DRAFT_TOKENS: "5" };
+    const tokens = async (...args: string[]) => (await held(args, { file, env })).get("draft-tokens");
+    const nothing = { value: null, source: "default", from: null };
+    expect(await tokens("generate")).toEqual(nothing);
+    expect(await tokens("bench", "--draft", "none")).toEqual(nothing);
+    expect(await tokens("chat", "--draft", "none")).toEqual(nothing);
+    expect((await tokens("generate", "--draft", "assistant"))?.value).toBe(2);
+    expect((await tokens("chat"))?.value).toBe(5);
+    expect((await tokens("bench"))?.value).toEqual([1, 3]);
+    const run = await mlxGemma(["generate", "-n", "2", "Hi"], { cwd: folder });
+    expect(run.code).toBe(0);
+    expect(await refusal('{"draft": "none"}', ["generate", "--draft-tokens", "2", "Hi"])).toMatch(
+      /--draft-tokens: 2 needs a drafter, found none/,
+    );
   });
 
   it("is what the command runs with", async () => {

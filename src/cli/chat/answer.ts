@@ -1,5 +1,5 @@
 import type { ConversationEvent } from "../../chat/conversation.js";
-import { write } from "../answer.js";
+import { write, writeJson } from "../answer.js";
 import { colours } from "../ui/colour.js";
 import type { ColourMode } from "../ui/colour-mode.js";
 import type { Progress } from "../ui/progress.js";
@@ -62,8 +62,7 @@ export async function showAnswer(
         progress.stop();
         if (inThought) stderr.write("\n");
         const { text, thoughts, tokenIds, stopReason, stats } = event;
-        if (json)
-          await write(`${JSON.stringify({ text, thoughts, tokenIds, stopReason, dropped, stats })}\n`);
+        if (json) await writeJson<"chat">({ text, thoughts, tokenIds, stopReason, dropped, stats });
         else if (lineIsOpen) await write("\n");
         return event;
       }

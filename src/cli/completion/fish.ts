@@ -31,7 +31,8 @@ function optionLines({ path, options }: ShellCommand): string[] {
     const spelled = names.map((name) =>
       name.startsWith("--") ? `-l ${name.slice(2)}` : `-s ${name.slice(1)}`,
     );
-    const takes = value ? ` -r${valueArguments(value)}` : "";
+    // With -x no files are offered beside.
+    const takes = value ? ` ${value.type === "path" ? "-r" : "-x"}${valueArguments(value)}` : "";
     return `complete -c mlx-gemma -n '${seen(path.split(" "))}' ${spelled.join(" ")}${takes} -d ${quoted(description)}`;
   });
 }

@@ -3,7 +3,7 @@ import type { Option } from "commander";
 import { MlxGemmaError } from "../../errors.js";
 import type { CliCommand } from "../command.js";
 import { ListOption, RepeatableOption } from "../options.js";
-import { settingName, takesPath, takesValue, variableNames } from "./names.js";
+import { isMoot, settingName, takesPath, takesValue, variableNames } from "./names.js";
 
 /** A value of mlx-gemma.json. */
 export type SettingValue = boolean | number | string | readonly (number | string)[];
@@ -43,7 +43,7 @@ export function originOf(command: CliCommand, option: Option): string | undefine
 
 /**
  * Sets the options of a command that its command line does not give, from the environment, else from the file. What a
- * stronger source rules out is left alone.
+ * stronger source rules out, and what would do nothing, is left alone.
  *
  * @throws MlxGemmaError `usage` for a value that can't be taken
  */
@@ -68,6 +68,12 @@ export function applySettings(command: CliCommand, { environment, file }: Settin
       command.setOptionValueWithSource(name, parsed(option, setting), source);
       found.set(name, setting.where);
     }
+  }
+  for (const option of command.options) {
+    const name = option.attributeName();
+    if (!found.has(name) || !isMoot(option, (other) => command.getOptionValue(other))) continue;
+    command.setOptionValueWithSource(name, option.defaultValue, "default");
+    found.delete(name);
   }
 }
 

@@ -20,6 +20,17 @@ export function isForFile(option: Option): boolean {
   return !ACTS.has(settingName(option));
 }
 
+/** What does nothing beside one value of another option: as a preference it is left alone there, as a flag it is a mistake. */
+const MOOT: Readonly<Record<string, readonly [option: string, value: string]>> = {
+  "draft-tokens": ["draft", "none"],
+};
+
+/** Whether an option does nothing, given what the others hold, by their names. */
+export function isMoot(option: Option, held: (name: string) => unknown): boolean {
+  const [other, value] = MOOT[settingName(option)] ?? [];
+  return other !== undefined && held(other) === value;
+}
+
 /** Words for a value that is, or may be, a path. */
 const PATHS = /[<[](which|who|folder|file|checkpoint|assistant|other)[>\]]/;
 

@@ -1,23 +1,17 @@
 import type { CliCommand } from "../command.js";
+import type { JsonOf } from "../json-schemas.js";
 import { originOf } from "./apply.js";
 import { settingName } from "./names.js";
 
-const SOURCES: Readonly<Record<string, string>> = {
-  cli: "flag",
-  env: "environment",
-  config: "file",
-  implied: "implied",
-};
+const SOURCES = new Map<string | undefined, Held["source"]>([
+  ["cli", "flag"],
+  ["env", "environment"],
+  ["config", "file"],
+  ["implied", "implied"],
+]);
 
 /** One option of a command, as it holds now. */
-interface Held {
-  readonly name: string;
-  /** null: not set. */
-  readonly value: unknown;
-  readonly source: string;
-  /** The variable, or the file with its key. */
-  readonly from: string | null;
-}
+type Held = JsonOf<"print-config">["options"][number];
 
 function held(command: CliCommand): Held[] {
   return command.options
@@ -27,7 +21,7 @@ function held(command: CliCommand): Held[] {
       return {
         name: settingName(option),
         value: command.getOptionValue(name) ?? null,
-        source: SOURCES[command.getOptionValueSource(name) ?? ""] ?? "default",
+        source: SOURCES.get(command.getOptionValueSource(name)) ?? "default",
         from: originOf(command, option) ?? null,
       };
     });
@@ -37,7 +31,8 @@ function held(command: CliCommand): Held[] {
 export function printConfig(command: CliCommand, file: string | undefined): string {
   const options = held(command);
   if (command.getOptionValue("json") === true) {
-    return `${JSON.stringify({ command: command.path(), file: file ?? null, options })}\n`;
+    const config: JsonOf<"print-config"> = { command: command.path(), file: file ?? null, options };
+    return `${JSON.stringify(config)}\n`;
   }
   const rows = options.map(({ name, value, source, from }) => [
     name,
