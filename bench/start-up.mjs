@@ -1,16 +1,23 @@
 #!/usr/bin/env node
 // How long a command takes from a cold shell, as a ratio to Node.js itself (`node -e 0`), and the time to the first token
-// of the embedded pair. Runs alternate; medians. `--check` ends with 1 where a limit is not kept: for a quiet machine.
+// of the embedded pair. Runs alternate; medians, after one run of each that counts for nothing. `--check` ends
+// with 1 where a limit is not kept: for a quiet machine. `--save` writes the raw rows into bench/results/.
 //
-//   npm run bench:start-up -- [--repetitions N] [--check]
+//   npm run bench:start-up -- [--repetitions N] [--check] [--save]
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { median } from "./lib/median.mjs";
+import { saveRows } from "./lib/save-rows.mjs";
+import { machine } from "./machine.mjs";
 
 const BIN = fileURLToPath(new URL("../bin/mlx-gemma.js", import.meta.url));
 const { values } = parseArgs({
-  options: { repetitions: { type: "string", default: "15" }, check: { type: "boolean", default: false } },
+  options: {
+    repetitions: { type: "string", default: "15" },
+    check: { type: "boolean", default: false },
+    save: { type: "boolean", default: false },
+  },
 });
 const PROMPT = "Tell me a story about a fox.";
 const commands = [
@@ -29,13 +36,19 @@ const commands = [
   },
 ];
 
-const times = commands.map(() => []);
-for (let repetition = 0; repetition < Number(values.repetitions); repetition++) {
-  for (const [i, command] of commands.entries()) times[i].push(await milliseconds(command));
+const about = machine();
+const rows = [];
+for (let repetition = 0; repetition <= Number(values.repetitions); repetition++) {
+  for (const command of commands) {
+    const ms = await milliseconds(command);
+    // Repetition 0 brings the files into the page cache.
+    if (repetition > 0) rows.push({ command: command.name, repetition, ms });
+  }
 }
-const base = median(times[0]);
-for (const [i, { name, limit }] of commands.entries()) {
-  const ms = median(times[i]);
+const medianOf = (name) => median(rows.filter(({ command }) => command === name).map(({ ms }) => ms));
+const base = medianOf(commands[0].name);
+for (const { name, limit } of commands) {
+  const ms = medianOf(name);
   const late = limit !== undefined && ms > limit;
   const verdict = limit === undefined ? "" : `  ${late ? "over" : "within"} ${limit} ms`;
   console.log(
@@ -43,6 +56,8 @@ for (const [i, { name, limit }] of commands.entries()) {
   );
   if (late && values.check) process.exitCode = 1;
 }
+
+if (values.save) console.log(`rows: ${saveRows("start-up", about, rows)}.jsonl`);
 
 /** Until a command has ended or, for `until: "output"`, until something is on its stdout. */
 function milliseconds({ name, argv, until }) {
