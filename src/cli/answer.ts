@@ -49,10 +49,29 @@ export async function writeAnswer(
   }
 }
 
-/** Writes to stdout; resolves when the stream takes more. */
+let outlives = false;
+
+/** From now on the command goes on when the reader of stdout has gone: it has files to write, too. */
+export function outliveReader(): void {
+  outlives = true;
+}
+
+/** Whether there is nothing left to do when the reader of stdout has gone. */
+export function endsWithReader(): boolean {
+  return !outlives;
+}
+
+/** Writes to stdout; resolves when the stream takes more, or nobody reads it any more. */
 export async function write(text: string): Promise<void> {
-  if (text === "" || process.stdout.write(text)) return;
-  await new Promise((resolve) => process.stdout.once("drain", resolve));
+  const { stdout } = process;
+  if (text === "" || !stdout.writable || stdout.write(text)) return;
+  await new Promise<void>((resolve) => {
+    const settle = () => {
+      stdout.off("drain", settle).off("error", settle);
+      resolve();
+    };
+    stdout.on("drain", settle).on("error", settle);
+  });
 }
 
 /** `--json`: one object on one line. */

@@ -1,6 +1,7 @@
 import { inspect } from "node:util";
 import { CommanderError } from "commander";
 import { MlxGemmaError } from "../errors.js";
+import { endsWithReader } from "./answer.js";
 import { CliCommand, PrintConfig } from "./command.js";
 import { EXIT_CODES, EXIT_OTHER } from "./exit-codes.js";
 import { commandsOf, makeProgram } from "./program.js";
@@ -8,7 +9,10 @@ import { findConfigFile } from "./settings/find.js";
 
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   // A reader that has seen enough (`| head`) closes the pipe: that is no error.
-  if (error.code === "EPIPE") process.exit(0);
+  if (error.code === "EPIPE") {
+    if (endsWithReader()) process.exit(0);
+    return;
+  }
   process.stderr.write(`mlx-gemma: stdout: can't be written (${error.message})\n`);
   process.exit(EXIT_OTHER);
 });

@@ -4,6 +4,7 @@ import { MlxGemmaError } from "../errors.js";
 import { type LoadedPair, load } from "../load.js";
 import type { PairFlags } from "./flags.js";
 import { downloadBar } from "./ui/download-bar.js";
+import { withShortHome } from "./ui/home.js";
 import type { Progress } from "./ui/progress.js";
 
 /** Refuses what the options that name a pair can't say together. @throws MlxGemmaError `usage` */
@@ -22,7 +23,8 @@ export async function openPair(
   try {
     progress.say("loading the model");
     const pair = await load({ ...flags, signal, onDownload: bar.on });
-    tellAssistant(pair, progress);
+    // Of the embedded pair there is nothing to choose.
+    if (flags.model !== undefined) tellAssistant(pair, progress);
     return pair;
   } finally {
     bar.stop();
@@ -51,5 +53,5 @@ function checkDraft({ draft, draftTokens = 0 }: PairFlags): void {
 /** Which assistant `--draft assistant` took: on a terminal always, elsewhere where its place does not say it. */
 function tellAssistant({ assistant }: LoadedPair, progress: Progress): void {
   if (!assistant || !(process.stderr.isTTY || assistant.guessed)) return;
-  progress.note(`drafting with ${assistant.folder} (${assistant.why})`);
+  progress.note(withShortHome(`drafting with ${assistant.folder} (${assistant.why})`));
 }

@@ -42,12 +42,13 @@ function checkOutput(option: string, path: string): void {
 /**
  * Writes the file that an option asks for; it has its name only when it is whole.
  *
+ * @param mode its permissions; default: as files get them here
  * @throws MlxGemmaError `disk`
  */
-export function writeOutput(option: string, path: string, text: string): void {
+export function writeOutput(option: string, path: string, text: string, mode?: number): void {
   const partial = `${path}.${process.pid}.partial`;
   try {
-    writeFileSync(partial, text);
+    writeFileSync(partial, text, { mode });
     renameSync(partial, path);
   } catch (error) {
     rmSync(partial, { force: true });

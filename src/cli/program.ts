@@ -68,12 +68,22 @@ function asLine(text: string, main: CliCommand): string {
     .replace(/^error: /, "")
     .trim()
     .replace(/\s*\n\s*/g, " ");
-  const [, , given] = process.argv;
-  const command = main.commands.find((each) => each.name() === given)?.name() ?? "generate";
+  const [command, rest] = commandAt(main, process.argv.slice(2));
+  const [below] = command.commands;
+  if (command !== main && below && line.startsWith("too many arguments")) {
+    const path = command.path();
+    return `mlx-gemma: unknown command '${path} ${rest[0]}'; there are mlx-gemma ${path} and mlx-gemma ${path} ${below.name()}\n`;
+  }
   const advice = /^unknown option '-[^']*\s/.test(line)
     ? "a prompt that begins with a dash goes after --"
     : line.startsWith("too many arguments for 'generate'")
       ? "put the prompt in quotes"
-      : `see mlx-gemma ${command} --help`;
+      : `see ${["mlx-gemma", ...(command === main ? [] : [command.path()]), "--help"].join(" ")}`;
   return `mlx-gemma: ${line.replace(/\.$/, "")}; ${advice}\n`;
+}
+
+/** The command that the first words name, and the words after its name. */
+function commandAt(command: CliCommand, words: readonly string[]): readonly [CliCommand, readonly string[]] {
+  const next = command.commands.find((each) => each.name() === words[0]);
+  return next instanceof CliCommand ? commandAt(next, words.slice(1)) : [command, words];
 }

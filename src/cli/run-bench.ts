@@ -80,12 +80,13 @@ function earlierOf({ compare, maxTokens, tolerance }: BenchFlags) {
 async function tell(report: Report, flags: BenchFlags, progress: Progress): Promise<void> {
   const { stdout, stderr } = process;
   const columns = stdout.isTTY ? stdout.columns || 80 : Number.POSITIVE_INFINITY;
-  await write(formatReport(report, flags.output, colours(flags.color, stdout), columns));
+  // Files first: they are whole even if the reader of stdout has gone.
   if (flags.save !== undefined) writeOutput("--save", flags.save, `${JSON.stringify(report, null, 1)}\n`);
   if (flags.html !== undefined) {
     const { benchPage } = await import("./html/bench-page.js");
     writeOutput("--html", flags.html, benchPage(report));
   }
+  await write(formatReport(report, flags.output, colours(flags.color, stdout), columns));
   if (!report.complete && !report.difference) {
     progress.note("interrupted: the figures are of the repetitions that were whole");
   }

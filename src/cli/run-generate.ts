@@ -2,7 +2,7 @@ import { aboutMachine } from "../bench/about.js";
 import { MlxGemmaError } from "../errors.js";
 import { generate } from "../generate.js";
 import type { LoadedPair } from "../load.js";
-import { type EndEvent, writeAnswer, writeJson } from "./answer.js";
+import { type EndEvent, outliveReader, writeAnswer, writeJson } from "./answer.js";
 import { type Flags, notesOn } from "./flags.js";
 import { onInterruption } from "./interruption.js";
 import type { JsonOf } from "./json-schemas.js";
@@ -41,6 +41,7 @@ export async function runGenerate(
     for (const warning of warnings) progress.note(warning);
     progress.say(`reading the prompt, ${promptIds.length} tokens`);
     const recorder = await recorderFor(flags, pair);
+    if (recorder) outliveReader();
     const events = generate(pair, { ...flags, promptIds, trace: recorder !== undefined, signal });
     const end = await writeAnswer(recorder?.listen(events) ?? events, pair, flags, progress);
     progress.stop();

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, linkSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { JSON_SCHEMAS } from "../../src/cli/json-schemas.js";
@@ -89,6 +89,12 @@ describe("chat without a terminal", () => {
     expect(again.stderr).toBe("loaded: 1 turns\nBe brief.\n");
     expect(saved.stdout.endsWith(again.stdout)).toBe(true);
     expect(again.stdout.length).toBeGreaterThan(5);
+    // A file appears when it is whole: the old one is replaced, not written over.
+    const before = `${file}.before`;
+    linkSync(file, before);
+    await chat(["--load", file, "-n", "2"], ["/clear", "/save"]);
+    expect(JSON.parse(readFileSync(file, "utf8")).messages).toEqual([]);
+    expect(JSON.parse(readFileSync(before, "utf8")).messages).toHaveLength(2);
     const other = await chat([], [`/save ${file}`]);
     expect(other.code).toBe(2);
     expect(other.stderr).toMatch(/expected a new file, found one that is there/);

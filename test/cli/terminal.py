@@ -1,6 +1,7 @@
 """Runs a command on a pseudo-terminal. Reads a JSON object from stdin: argv, env, columns, rows, keys (a list of
 {"after": text that must have been shown, "send": what is typed then}), stdout ("terminal" or a file's path), limit
-(seconds). Prints a JSON object: code (negative: the signal that killed it) and output."""
+(seconds). Prints a JSON object: code (negative: the signal that killed it), output, and arrivals: a list of
+[seconds since the start, bytes of output by then]."""
 import fcntl, json, os, pty, select, signal, struct, sys, termios, time
 
 job = json.load(sys.stdin)
@@ -12,7 +13,8 @@ if pid == 0:
     fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", job["rows"], job["columns"], 0, 0))
     os.execvpe(job["argv"][0], job["argv"], job["env"])
 
-out, keys, end = b"", list(job["keys"]), time.time() + job["limit"]
+start = time.time()
+out, keys, end, arrivals = b"", list(job["keys"]), start + job["limit"], []
 while time.time() < end:
     if select.select([fd], [], [], 0.05)[0]:
         try:
@@ -22,6 +24,7 @@ while time.time() < end:
         if not chunk:
             break
         out += chunk
+        arrivals.append([time.time() - start, len(out)])
     while keys and keys[0]["after"].encode() in out:
         key = keys.pop(0)
         time.sleep(key.get("wait", 0))
@@ -29,4 +32,5 @@ while time.time() < end:
 if time.time() >= end:
     os.kill(pid, signal.SIGKILL)
 _, status = os.waitpid(pid, 0)
-print(json.dumps({"code": os.waitstatus_to_exitcode(status), "output": out.decode(errors="replace")}))
+code = os.waitstatus_to_exitcode(status)
+print(json.dumps({"code": code, "output": out.decode(errors="replace"), "arrivals": arrivals}))

@@ -71,6 +71,26 @@ describe("generate --trace and --html", () => {
     expect(readFileSync(out, "utf8")).toBe(page);
   });
 
+  it("writes the files whole when the reader of stdout has gone", async () => {
+    const [json, htmlFile] = [join(folder, "head.json"), join(folder, "head.html")];
+    const args = [
+      "--trace",
+      json,
+      "--html",
+      htmlFile,
+      "--draft",
+      "assistant",
+      "--ignore-eos",
+      "-n",
+      "400",
+      FOX,
+    ];
+    const outcome = await generate(args, { closeStdout: true });
+    expect(outcome).toMatchObject({ code: 0, stderr: "" });
+    expect(readTrace(json)).toMatchObject({ answer: { stopReason: "max tokens" }, stats: { tokens: 400 } });
+    expect(readFileSync(htmlFile, "utf8")).toMatch(PAGE);
+  });
+
   it("keeps what an interrupted answer has", async () => {
     const path = join(folder, "cut.json");
     const args = ["--trace", path, "--draft", "assistant", "-n", "4000", "--ignore-eos", FOX];

@@ -1,9 +1,10 @@
-import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { errorCode } from "../../checkpoint/hub/errors.js";
 import { MlxGemmaError } from "../../errors.js";
 import type { ChatMessage } from "../../text/chat-template.js";
 import * as z from "../../zod.js";
+import { writeOutput } from "../output-file.js";
 
 const MAX_BYTES = 64 * 1024 * 1024;
 
@@ -34,20 +35,13 @@ export function saveTranscript(path: string, { system, messages }: Transcript, r
     ...(system === undefined ? {} : { system }),
     messages,
   };
-  try {
-    writeFileSync(file, `${JSON.stringify(content, null, 2)}\n`, { flag: replace ? "w" : "wx", mode: 0o600 });
-  } catch (error) {
-    const code = errorCode(error);
-    if (code === "EEXIST") {
-      throw new MlxGemmaError(
-        "usage",
-        `${path}: expected a new file, found one that is there; give another name`,
-      );
-    }
-    throw new MlxGemmaError("disk", `${path}: expected a file to write, found that it can't be (${code})`, {
-      cause: error,
-    });
+  if (!replace && existsSync(file)) {
+    throw new MlxGemmaError(
+      "usage",
+      `${path}: expected a new file, found one that is there; give another name`,
+    );
   }
+  writeOutput("/save", file, `${JSON.stringify(content, null, 2)}\n`, 0o600);
 }
 
 /** @throws MlxGemmaError `usage` for a file that can't be read, or is no conversation */

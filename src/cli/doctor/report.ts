@@ -1,6 +1,6 @@
-import { homedir } from "node:os";
 import { MlxGemmaError } from "../../errors.js";
 import * as z from "../../zod.js";
+import { withShortHome } from "../ui/home.js";
 
 const status = z.enum(["ok", "warn", "fail"]);
 export type Status = z.infer<typeof status>;
@@ -81,12 +81,7 @@ function withoutSecrets(check: Check): Check {
 }
 
 function withoutSecret(text: string): string {
-  const home = homedir();
-  const shortened =
-    home.length > 1
-      ? text
-          .split(home)
-          .reduce((before, after) => `${before}${/^($|[^\w.-])/.test(after) ? "~" : home}${after}`)
-      : text;
-  return shortened.replace(/\bhf_\w+/g, "hf_…").replace(/\/\/[^/@\s]+@/g, "//…@");
+  return withShortHome(text)
+    .replace(/\bhf_\w+/g, "hf_…")
+    .replace(/\/\/[^/@\s]+@/g, "//…@");
 }

@@ -1,3 +1,4 @@
+import { basename } from "node:path";
 import type { Figure, Report, Row } from "../../bench/report.js";
 import { groupsOf } from "../../bench/verdict.js";
 import {
@@ -11,10 +12,12 @@ import {
 import { charts, type IntervalPoint, intervalChart, PARTS, partsChart, shareChart } from "./charts.js";
 import { partsLegend } from "./legend.js";
 import { html, type Markup } from "./markup.js";
+import { withNames } from "./names.js";
 import { page, section } from "./page.js";
 
 /** A bench as a page: the verdict, what it rests on, and every figure. */
-export function benchPage(report: Report): string {
+export function benchPage(saved: Report): string {
+  const report = { ...saved, settings: withNames(saved.settings) };
   const { settings, verdict, complete, comparison, rows, difference } = report;
   const unfinished =
     complete || difference
@@ -86,7 +89,10 @@ function barOf({ draftTokens, msPerRound, tokensPerStep }: Row) {
 
 function compared(comparison: NonNullable<Report["comparison"]>): Markup {
   const notes = comparison.notes.map((note) => html`<p class="facts">${note}</p>`);
-  return section("Compared", "Against an earlier run.", [tableOf(comparisonTable(comparison)), ...notes]);
+  return section("Compared", "Against an earlier run.", [
+    tableOf(comparisonTable({ ...comparison, file: basename(comparison.file) })),
+    ...notes,
+  ]);
 }
 
 function allFigures(report: Report): Markup {

@@ -2,6 +2,7 @@ import type { Trace } from "../../trace/schema.js";
 import { charts, partsChart, shareChart, totalOf } from "./charts.js";
 import { legend, partsLegend } from "./legend.js";
 import { html, type Markup } from "./markup.js";
+import { withNames } from "./names.js";
 import { page, section } from "./page.js";
 import { PLACE_COLOURS } from "./style.js";
 import { timeline } from "./timeline.js";
@@ -10,7 +11,8 @@ import { tokenList } from "./token-list.js";
 const KEYS = "Point at one, tap it, or go through them with Tab and the arrow keys.";
 
 /** A generation as a page: who wrote which token, round by round. */
-export function tracePage(trace: Trace): string {
+export function tracePage(saved: Trace): string {
+  const trace = { ...saved, settings: withNames(saved.settings) };
   const { prompt, rounds, settings } = trace;
   const asked = prompt.text === null ? `${prompt.tokenIds.length} token ids` : prompt.text;
   const body = html`<h1>Who wrote which token</h1>

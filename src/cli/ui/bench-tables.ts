@@ -1,6 +1,7 @@
 import type { Figure, Report, Row } from "../../bench/report.js";
 import { labelsOf } from "../../bench/verdict.js";
 import { size } from "../../units.js";
+import { withShortHome } from "./home.js";
 
 /** One table of a report, as texts. */
 export interface BenchTable {
@@ -113,7 +114,7 @@ export function comparisonTable(comparison: NonNullable<Report["comparison"]>): 
 export function aboutLines({ about, settings, exact }: Report): string[] {
   const { versions } = about;
   return [
-    `${settings.model}, drafted by ${settings.assistant ?? "nobody"}; exact: ${exact}`,
+    withShortHome(`${settings.model}, drafted by ${settings.assistant ?? "nobody"}; exact: ${exact}`),
     `${about.cpu}, ${about.cores} cores, ${about.device}, ${about.kernels} kernels; memory is read at ${size(about.readBandwidth)}/s`,
     `mlx-gemma ${versions.mlxGemma}, MLX ${versions.mlx}, Node.js ${versions.node}; ${about.date}`,
     `answers of at most ${settings.maxTokens} tokens, ${settings.repetitions} repetitions, plain and drafted in turn`,

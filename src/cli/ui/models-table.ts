@@ -2,6 +2,7 @@ import type { ChalkInstance } from "chalk";
 import { size } from "../../units.js";
 import type { ListedModel, Models } from "../run-models.js";
 import { columnsTable } from "./columns.js";
+import { withShortHome } from "./home.js";
 import { wrapWords } from "./wrap.js";
 
 /** `mlx-gemma models` for people. */
@@ -28,7 +29,7 @@ export function modelsTables(models: Models, chalk: ChalkInstance, columns: numb
       columns,
     });
   return [
-    chalk.bold(`In the cache, ${models.cache}`),
+    chalk.bold(`In the cache, ${withShortHome(models.cache)}`),
     models.cached.length > 0
       ? table(["repository", "revision", "size", "kind", "weights", ""], cached)
       : "no Gemma 4; mlx-gemma pull google/gemma-4-E2B-it --draft assistant brings one",

@@ -121,6 +121,28 @@ describe("the page of a trace", () => {
   });
 });
 
+it("pages do not tell how the folders of a machine are called", async () => {
+  const snapshot = "/home/me/.cache/huggingface/hub/models--google--gemma-4-E2B-it-assistant/snapshots/abc";
+  const places = { model: "/home/me/models/gemma-4-E2B-it", assistant: snapshot };
+  const trace = traceOf(["In", " a", " the", " wood\n"]);
+  const report = await reportOf();
+  const comparison = {
+    file: "/home/me/before.json",
+    date: report.about.date,
+    tolerance: 0.1,
+    speedsJudged: true,
+    figures: [],
+    notes: [],
+  };
+  for (const page of [
+    tracePage({ ...trace, settings: { ...trace.settings, ...places } }),
+    benchPage({ ...report, settings: { ...report.settings, ...places }, comparison }),
+  ]) {
+    expect(page).toContain("gemma-4-E2B-it, drafted by google/gemma-4-E2B-it-assistant");
+    expect(page).not.toContain("/home");
+  }
+});
+
 describe("hostile text", () => {
   it("stays text", async () => {
     const trace = traceOf([HOSTILE, HOSTILE, HOSTILE, HOSTILE]);
