@@ -49,23 +49,6 @@ describe("a wrong option", () => {
   ])("%j", (args, line) => mistake(args, 2, line));
 });
 
-describe("a wrong command", () => {
-  it.each<[string[], RegExp]>([
-    [["genrate", "x"], /unknown command 'genrate' \(Did you mean generate\?\); see mlx-gemma --help/],
-    [["--json"], /unknown option '--json'; see mlx-gemma --help/],
-    [
-      ["models", "remove", "x"],
-      /unknown command 'models remove'; there are mlx-gemma models and .* models rm/,
-    ],
-    [["models", "rm"], /missing required argument 'repository'; see mlx-gemma models rm --help/],
-  ])("%j", async (args, line) => {
-    const { code, stdout, stderr } = await mlxGemma(args);
-    expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
-    expect(stderr).toMatch(/^mlx-gemma: [^\n]+\n$/);
-    expect(stderr).toMatch(line);
-  });
-});
-
 describe("a prompt that is none", () => {
   it.each<[string, string[], RegExp, string]>([
     ["empty", [""], /found an empty one; usage: mlx-gemma generate \[options\] \[prompt\]/, ""],
@@ -163,6 +146,21 @@ describe("a wrong folder", () => {
 });
 
 describe("a wrong command", () => {
+  it.each<[string[], RegExp]>([
+    [["genrate", "x"], /unknown command 'genrate' \(Did you mean generate\?\); see mlx-gemma --help/],
+    [["--json"], /unknown option '--json'; see mlx-gemma --help/],
+    [
+      ["models", "remove", "x"],
+      /unknown command 'models remove'; there are mlx-gemma models and .* models rm/,
+    ],
+    [["models", "rm"], /missing required argument 'repository'; see mlx-gemma models rm --help/],
+  ])("%j", async (args, line) => {
+    const { code, stdout, stderr } = await mlxGemma(args);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+    expect(stderr).toMatch(/^mlx-gemma: [^\n]+\n$/);
+    expect(stderr).toMatch(line);
+  });
+
   it("is told, with the one that may be meant", async () => {
     const { code, stdout, stderr } = await mlxGemma(["generat", "Hi"]);
     expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
