@@ -9,13 +9,13 @@
 // keeps it. --rows 4 steps blocks of four. --save writes the raw rows into bench/results/.
 import { basename } from "node:path";
 import { parseArgs } from "node:util";
-import Table from "cli-table3";
 import { stepBytes } from "../dist/bench/step-bytes.js";
 import { locateCheckpoint, openTarget } from "../dist/checkpoint/index.js";
 import { load } from "../dist/index.js";
 import { evaluate, fromInt32, scope } from "../dist/mlx/array.js";
 import { median } from "./lib/median.mjs";
 import { saveRows } from "./lib/save-rows.mjs";
+import { table } from "./lib/table.mjs";
 import { machine } from "./machine.mjs";
 import { modelFolders, randomIds, WORK } from "./peers/models.mjs";
 
@@ -72,24 +72,23 @@ async function step(session) {
 
 const about = { ...machine(), model: basename(model), rows: rowCount, steps, repetitions };
 const [base] = contexts;
-const table = new Table({ head: ["context", "a step, ms", `÷ at ${base}`, "by bytes read", "÷ that"] });
-for (const context of contexts) {
+const lines = contexts.map((context) => {
   const own = rows.filter((row) => row.context === context);
   const ratios = own.map(
     (row) => row.ms / rows.find((r) => r.context === base && r.repetition === row.repetition).ms,
   );
   const byBytes = bytesAt(context) / bytesAt(base);
   const ratio = median(ratios);
-  table.push([
+  return [
     context,
     median(own.map(({ ms }) => ms)).toFixed(2),
     `${ratio.toFixed(2)} (${Math.min(...ratios).toFixed(2)} to ${Math.max(...ratios).toFixed(2)})`,
     byBytes.toFixed(2),
     (ratio / byBytes).toFixed(2),
-  ]);
-}
+  ];
+});
 console.log(
   `${about.date.slice(0, 10)}, ${about.commit}, ${about.cpu}, kernels ${about.kernels}; ${rowCount} rows a step`,
 );
-console.log(table.toString());
+console.log(table(["context", "a step, ms", `÷ at ${base}`, "by bytes read", "÷ that"], lines));
 if (flags.save) console.error(`rows: ${saveRows("context", about, rows)}.jsonl`);

@@ -7,13 +7,13 @@
 // bench/results/.
 import { basename, join } from "node:path";
 import { parseArgs } from "node:util";
-import Table from "cli-table3";
 import { checkPair, openAssistant, openTarget } from "../dist/checkpoint/index.js";
 import { Gemma4Assistant } from "../dist/drafter/gemma4-assistant.js";
 import { Gemma4Target } from "../dist/target/gemma4-target.js";
 import { openTokenizer } from "../dist/text/tokenizer.js";
 import { median } from "./lib/median.mjs";
 import { saveRows } from "./lib/save-rows.mjs";
+import { table } from "./lib/table.mjs";
 import { machine } from "./machine.mjs";
 import { modelFolders, readTime, WORK } from "./peers/models.mjs";
 
@@ -59,12 +59,12 @@ for (let repetition = 0; repetition <= repetitions; repetition++) {
 }
 
 const about = { ...machine(), model: basename(join(folders.target, "..")), repetitions };
-const table = new Table({ head: ["phase", "ms", "÷ reading"] });
-for (const name of Object.keys(rows[0]).slice(1)) {
+const figures = Object.keys(rows[0]).slice(1);
+const lines = figures.map((name) => {
   const ms = rows.map((row) => row[name]);
   const ratios = rows.map((row) => row[name] / row["reading the files"]);
-  table.push([name, median(ms).toFixed(1), median(ratios).toFixed(2)]);
-}
+  return [name, median(ms).toFixed(1), median(ratios).toFixed(2)];
+});
 console.log(`${about.date.slice(0, 10)}, ${about.commit}, ${about.cpu}, ${about.model}`);
-console.log(table.toString());
+console.log(table(["phase", "ms", "÷ reading"], lines));
 if (flags.save) console.error(`rows: ${saveRows("load", about, rows)}.jsonl`);

@@ -1,7 +1,7 @@
 // Figures from rows: medians, and ratios taken within a repetition.
-import Table from "cli-table3";
 import { barChart } from "../lib/bar-chart.mjs";
 import { median } from "../lib/median.mjs";
+import { table } from "../lib/table.mjs";
 import { inWords } from "./compare-ids.mjs";
 import { DRAFT_TOKENS } from "./measures.mjs";
 import { MODELS } from "./models.mjs";
@@ -94,16 +94,16 @@ export function remarksOf({ rows, notes, ids, llamaBench }) {
 
 export function printed(variant) {
   const { title, names, lines } = tableOf(variant);
-  const table = new Table({ head: ["", ...names], style: { head: [], border: [] } });
-  table.push(...lines);
-  return [title, table.toString(), ...remarksOf(variant).map((line) => `  ${line}`), ""].join("\n");
+  return [title, table(["", ...names], lines), ...remarksOf(variant).map((line) => `  ${line}`), ""].join(
+    "\n",
+  );
 }
 
 export function markdown(variant) {
   const { title, names, lines } = tableOf(variant);
   const row = (cells) => `| ${cells.join(" | ")} |`;
-  const table = [row(["", ...names]), row(["", ...names].map(() => "---")), ...lines.map(row)];
-  return [`### ${title}`, "", ...table, "", ...remarksOf(variant).map((line) => `- ${line}`), ""].join("\n");
+  const rows = [row(["", ...names]), row(["", ...names].map(() => "---")), ...lines.map(row)];
+  return [`### ${title}`, "", ...rows, "", ...remarksOf(variant).map((line) => `- ${line}`), ""].join("\n");
 }
 
 /** Plain and drafted tokens a second of every variant. */

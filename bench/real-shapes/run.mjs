@@ -13,14 +13,29 @@ import os from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import Table from "cli-table3";
 import { saveRows } from "../lib/save-rows.mjs";
+import { table } from "../lib/table.mjs";
 import { machine } from "../machine.mjs";
 import { FORMATS, gigabytes, sizeOf } from "./make.mjs";
 import { MODELS } from "./models.mjs";
 
 /** Peak memory that a load may take: the weights and a little more. */
 const bound = (bytes) => 1.15 * bytes + 300e6;
+
+const HEAD = [
+  "model",
+  "weights",
+  "headers",
+  "tokenizer",
+  "target",
+  "assistant",
+  "load",
+  "encode",
+  "peak ÷ bound",
+  "distinct ids",
+  "accepted",
+  "ids",
+];
 
 const { values: flags } = parseArgs({
   options: {
@@ -93,44 +108,25 @@ function runOne(model, format) {
 }
 
 function printTable() {
-  const table = new Table({
-    head: [
-      "model",
-      "weights",
-      "headers",
-      "tokenizer",
-      "target",
-      "assistant",
-      "load",
-      "encode",
-      "peak ÷ bound",
-      "distinct ids",
-      "accepted",
-      "ids",
-    ],
-    style: { head: [], border: [] },
-  });
-  for (const row of rows) {
-    const name = `${row.model} ${row.format}`;
-    if (row.error) {
-      table.push([name, { content: row.error, colSpan: 11 }]);
-      continue;
-    }
-    const time = (phase) => {
-      const ms = row.phases.find(({ name }) => name === phase).ms;
-      return ms < 1000 ? `${ms.toFixed(0)} ms` : `${(ms / 1000).toFixed(1)} s`;
-    };
-    table.push([
-      name,
-      gigabytes(row.bytes),
-      ...["headers", "tokenizer", "target", "assistant", "load", "encodePrompt"].map(time),
-      `${gigabytes(row.peak)} ÷ ${gigabytes(row.bound)}${row.fits ? "" : " TOO MUCH"}`,
-      new Set(row.plain.tokenIds).size,
-      `${row.drafted.accepted}/${row.drafted.proposed}, ${row.replayed.accepted}/${row.replayed.proposed}`,
-      row.sameIds ? "equal" : "DIFFER",
-    ]);
-  }
-  console.log(table.toString());
+  console.log(table(HEAD, rows.map(lineOf)));
+}
+
+function lineOf(row) {
+  const name = `${row.model} ${row.format}`;
+  if (row.error) return [name, ...HEAD.slice(2).map(() => ""), row.error];
+  const time = (phase) => {
+    const ms = row.phases.find(({ name }) => name === phase).ms;
+    return ms < 1000 ? `${ms.toFixed(0)} ms` : `${(ms / 1000).toFixed(1)} s`;
+  };
+  return [
+    name,
+    gigabytes(row.bytes),
+    ...["headers", "tokenizer", "target", "assistant", "load", "encodePrompt"].map(time),
+    `${gigabytes(row.peak)} ÷ ${gigabytes(row.bound)}${row.fits ? "" : " TOO MUCH"}`,
+    new Set(row.plain.tokenIds).size,
+    `${row.drafted.accepted}/${row.drafted.proposed}, ${row.replayed.accepted}/${row.replayed.proposed}`,
+    row.sameIds ? "equal" : "DIFFER",
+  ];
 }
 
 function save() {
