@@ -22,7 +22,7 @@ try {
   for (const needed of [
     "dist/index.js",
     "dist/index.d.ts",
-    "dist/cli/main.js",
+    "dist/bundle/main.js",
     "CMakeLists.txt",
     "LICENSE",
   ]) {

@@ -1,4 +1,4 @@
-// Compiles src/ into dist/, zod bundled. In an installed package dist/ is there and src/ isn't: then there is nothing to do.
+// Compiles src/ into dist/, and bundles the command. In an installed package dist/ is there and src/ isn't: then there is nothing to do.
 import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { createRequire } from "node:module";
@@ -23,24 +23,30 @@ export async function buildTypescript(root) {
       lines.slice(0, 20),
     );
   }
-  await bundleZod(join(work, "zod.js"));
+  await bundle(work);
   await replaceFolder(work, join(root, "dist"));
 }
 
-/** Puts what is used of zod into the file itself, without its texts in other languages: they take long to load. */
-async function bundleZod(file) {
+/**
+ * Start-up is mostly loading files, so that the command is bundled: dist/bundle/ has main.js, the worker, and chunks for
+ * what is loaded when it is needed. Of zod only what is used is taken, without its texts in other languages; the library
+ * gets it so, too.
+ */
+async function bundle(dist) {
   const { build } = await import("esbuild").catch(() => {
     throw new Lack("esbuild is not installed", "npm ci --include=dev");
   });
+  const common = { bundle: true, format: "esm", platform: "node", target: "node20", logLevel: "error" };
+  const zod = join(dist, "zod.js");
+  await build({ ...common, entryPoints: [zod], outfile: zod, allowOverwrite: true });
   await build({
-    entryPoints: [file],
-    outfile: file,
-    allowOverwrite: true,
-    bundle: true,
-    format: "esm",
-    platform: "node",
-    target: "node20",
-    logLevel: "error",
+    ...common,
+    entryPoints: ["cli/main.js", "inspect/values/worker.js"].map((path) => join(dist, path)),
+    outdir: join(dist, "bundle"),
+    // Two folders below the package, as most modules are: what they find from import.meta.url is where it was.
+    entryNames: "[name]",
+    splitting: true,
+    packages: "external",
   });
 }
 

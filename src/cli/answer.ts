@@ -2,7 +2,7 @@ import { fstatSync } from "node:fs";
 import type { GenerationEvent } from "../generate.js";
 import type { LoadedPair } from "../load.js";
 import type { Flags } from "./flags.js";
-import type { JsonCommand, JsonOf } from "./json-schemas.js";
+import { write } from "./stdout.js";
 import { colours } from "./ui/colour.js";
 import type { Progress } from "./ui/progress.js";
 
@@ -47,36 +47,6 @@ export async function writeAnswer(
       .map(({ text, drafted }) => (flags.showDrafts && drafted ? chalk.green(text) : text))
       .join("");
   }
-}
-
-let outlives = false;
-
-/** From now on the command goes on when the reader of stdout has gone: it has files to write, too. */
-export function outliveReader(): void {
-  outlives = true;
-}
-
-/** Whether there is nothing left to do when the reader of stdout has gone. */
-export function endsWithReader(): boolean {
-  return !outlives;
-}
-
-/** Writes to stdout; resolves when the stream takes more, or nobody reads it any more. */
-export async function write(text: string): Promise<void> {
-  const { stdout } = process;
-  if (text === "" || !stdout.writable || stdout.write(text)) return;
-  await new Promise<void>((resolve) => {
-    const settle = () => {
-      stdout.off("drain", settle).off("error", settle);
-      resolve();
-    };
-    stdout.on("drain", settle).on("error", settle);
-  });
-}
-
-/** `--json`: one object on one line. */
-export async function writeJson<Command extends JsonCommand = never>(value: JsonOf<Command>): Promise<void> {
-  await write(`${JSON.stringify(value)}\n`);
 }
 
 function isFile(fd: number): boolean {

@@ -1,11 +1,11 @@
 import { inspect } from "node:util";
 import { CommanderError } from "commander";
 import { MlxGemmaError } from "../errors.js";
-import { endsWithReader } from "./answer.js";
 import { CliCommand, PrintConfig } from "./command.js";
 import { EXIT_CODES, EXIT_OTHER } from "./exit-codes.js";
 import { commandsOf, makeProgram } from "./program.js";
 import { findConfigFile } from "./settings/find.js";
+import { endsWithReader } from "./stdout.js";
 
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   // A reader that has seen enough (`| head`) closes the pipe: that is no error.

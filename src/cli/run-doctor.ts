@@ -1,5 +1,4 @@
 import { MlxGemmaError } from "../errors.js";
-import { write, writeJson } from "./answer.js";
 import { exactLook } from "./doctor/exact.js";
 import { hubLooks } from "./doctor/hub.js";
 import { MACHINE } from "./doctor/machine.js";
@@ -10,6 +9,7 @@ import type { DoctorFlags } from "./doctor.js";
 import { EXIT_OTHER } from "./exit-codes.js";
 import { onInterruption } from "./interruption.js";
 import { checkPairFlags } from "./open-pair.js";
+import { write, writeJson } from "./stdout.js";
 import { colours } from "./ui/colour.js";
 import { checkLines, closingLine } from "./ui/doctor-lines.js";
 import { openProgress } from "./ui/progress.js";

@@ -1,11 +1,11 @@
 import { MlxGemmaError } from "../errors.js";
 import type { Inspected } from "../inspect/open.js";
 import type { Difference, Inspection, PairView } from "../inspect/schema.js";
-import { write, writeJson } from "./answer.js";
 import { EXIT_FINDINGS } from "./exit-codes.js";
 import type { InspectFlags } from "./inspect-weights.js";
 import { onInterruption } from "./interruption.js";
 import { CheckpointOpener } from "./open-checkpoint.js";
+import { write, writeJson } from "./stdout.js";
 import { colours } from "./ui/colour.js";
 import { openProgress, type Progress } from "./ui/progress.js";
 

@@ -8,9 +8,9 @@ import {
 import { assistantCandidates } from "../checkpoint/known-pairs.js";
 import { MlxGemmaError } from "../errors.js";
 import { size } from "../units.js";
-import { write, writeJson } from "./answer.js";
 import { onInterruption } from "./interruption.js";
 import type { PullFlags } from "./pull.js";
+import { write, writeJson } from "./stdout.js";
 import { downloadBar } from "./ui/download-bar.js";
 import { openProgress, type Progress } from "./ui/progress.js";
 

@@ -5,9 +5,9 @@ import { compareAssistants, compareTargets } from "../quantize/check.js";
 import { type QuantizeResult, quantize } from "../quantize/quantize.js";
 import type { ScoresChange } from "../quantize/scores.js";
 import { size } from "../units.js";
-import { write, writeJson } from "./answer.js";
 import { onInterruption } from "./interruption.js";
 import type { QuantizeFlags } from "./quantize.js";
+import { write, writeJson } from "./stdout.js";
 import { downloadBar, picture } from "./ui/download-bar.js";
 import { openProgress, type Progress } from "./ui/progress.js";
 

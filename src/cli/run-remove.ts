@@ -2,9 +2,9 @@ import { createInterface } from "node:readline/promises";
 import { cacheFolder, describeRepo, parseRepoId, removeCached } from "../checkpoint/hub/index.js";
 import { MlxGemmaError } from "../errors.js";
 import { size } from "../units.js";
-import { writeJson } from "./answer.js";
 import { EXIT_CODES } from "./exit-codes.js";
 import type { RemoveFlags } from "./models.js";
+import { writeJson } from "./stdout.js";
 
 /** Runs `mlx-gemma models rm`. */
 export async function runRemove(repository: string, flags: RemoveFlags): Promise<void> {

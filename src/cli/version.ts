@@ -2,9 +2,12 @@ import { readFileSync } from "node:fs";
 
 const PACKAGE = new URL("../../", import.meta.url);
 
+/** Name and hash of the wheel that libmlx came from. */
+export const WHEEL = new URL("build/Release/mlx/.wheel", PACKAGE);
+
 /** `--version`: of this package, of the MLX that it is built with, and of the checkpoints that it reads. */
 export function versionText(): string {
-  const { version }: { version?: unknown } = JSON.parse(readText("package.json") ?? "{}");
+  const { version }: { version?: unknown } = JSON.parse(readText(new URL("package.json", PACKAGE)) ?? "{}");
   return [
     `mlx-gemma ${version}`,
     `MLX ${mlxVersion() ?? "is not built in yet; run: npm run build"}`,
@@ -14,13 +17,13 @@ export function versionText(): string {
 
 /** From the name of the wheel that libmlx came from: to load it would take longer than everything else. */
 function mlxVersion(): string | undefined {
-  const [, name, version] = /^(mlx\w*)-([\d.]+)-/.exec(readText("build/Release/mlx/.wheel") ?? "") ?? [];
+  const [, name, version] = /^(mlx\w*)-([\d.]+)-/.exec(readText(WHEEL) ?? "") ?? [];
   return version && `${version} (${name})`;
 }
 
-function readText(path: string): string | undefined {
+function readText(file: URL): string | undefined {
   try {
-    return readFileSync(new URL(path, PACKAGE), "utf8");
+    return readFileSync(file, "utf8");
   } catch {
     return undefined;
   }

@@ -1,5 +1,5 @@
 import type { ConversationEvent } from "../../chat/conversation.js";
-import { write, writeJson } from "../answer.js";
+import { write, writeJson } from "../stdout.js";
 import { colours } from "../ui/colour.js";
 import type { ColourMode } from "../ui/colour-mode.js";
 import type { Progress } from "../ui/progress.js";

@@ -1,8 +1,7 @@
 import { readFileSync } from "node:fs";
 import { addon } from "../../mlx/addon.js";
+import { WHEEL } from "../version.js";
 import type { Look } from "./report.js";
-
-const WHEEL = new URL("../../../build/Release/mlx/.wheel", import.meta.url);
 
 /** What is installed. */
 export const SOFTWARE: readonly Look[] = [
