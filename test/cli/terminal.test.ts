@@ -64,12 +64,10 @@ describe.skipIf(NO_TERMINAL)(`on a terminal${NO_TERMINAL ? ` (${NO_TERMINAL})` :
     const statistics = text.slice(text.lastIndexOf("24 tokens")).split("\n");
     expect(statistics.length).toBeGreaterThan(8);
     for (const line of statistics) expect(line.length).toBeLessThanOrEqual(columns);
-    // A spinner's line that fills the row would scroll. A note takes its place on the row: it is no part of it.
-    const frames = text.replace(/mlx-gemma: note: .*/g, "\n");
-    expect(frames).not.toBe(text);
-    for (const [frame] of frames.matchAll(/[⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏] [a-z ,\d]*…?/g)) {
-      expect(frame.length).toBeLessThan(columns);
-    }
+    // A spinner's line that fills the row would scroll.
+    const frames = [...text.matchAll(/[⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏] [a-z ,\d]*…?/g)].map(([frame]) => frame);
+    expect(frames.length).toBeGreaterThan(0);
+    for (const frame of frames) expect(frame.length).toBeLessThan(columns);
   });
 
   it("says nothing beside the answer with --quiet", async () => {
