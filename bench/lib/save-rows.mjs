@@ -1,4 +1,5 @@
 import { mkdirSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const RESULTS = new URL("../results/", import.meta.url);
@@ -10,8 +11,8 @@ const RESULTS = new URL("../results/", import.meta.url);
  * @returns the file's path, without `.jsonl`
  */
 export function saveRows(name, about, rows) {
-  mkdirSync(RESULTS, { recursive: true });
   const path = fileURLToPath(new URL(`${name}-${about.date.slice(0, 10)}-${about.commit}`, RESULTS));
+  mkdirSync(dirname(path), { recursive: true });
   writeFileSync(`${path}.jsonl`, [about, ...rows].map((row) => `${JSON.stringify(row)}\n`).join(""));
   return path;
 }

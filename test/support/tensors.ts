@@ -39,12 +39,15 @@ export function floatsOf({ dtype, bytes }: StoredTensor): Float32Array {
 export function asBfloat16(tensor: StoredTensor): StoredTensor {
   if (tensor.dtype !== "F32") return tensor;
   const words = new Uint32Array(tensor.bytes.buffer, tensor.bytes.byteOffset, tensor.bytes.byteLength / 4);
-  if (words.some((word) => (word & 0xffff) !== 0)) throw new Error("the values are no bfloat16");
-  return {
-    dtype: "BF16",
-    shape: tensor.shape,
-    bytes: bytesOf(Uint16Array.from(words, (word) => word >>> 16)),
-  };
+  const halves = new Uint16Array(words.length);
+  let lost = 0;
+  for (let i = 0; i < words.length; i++) {
+    const word = words[i] ?? 0;
+    lost |= word & 0xffff;
+    halves[i] = word >>> 16;
+  }
+  if (lost !== 0) throw new Error("the values are no bfloat16");
+  return { dtype: "BF16", shape: tensor.shape, bytes: bytesOf(halves) };
 }
 
 export function writeSafetensors(file: string, tensors: ReadonlyMap<string, StoredTensor>): void {

@@ -130,7 +130,7 @@ function textConfig(experts: boolean, layerTypes: readonly string[]): object {
 }
 
 /** One packing for all, and what differs by module. */
-function quantizationBlock(
+export function quantizationBlock(
   packed: Readonly<Record<string, NativeQuantization>> | undefined,
   names: Iterable<string>,
   prefix: string,
@@ -149,7 +149,7 @@ function quantizationBlock(
   return { quantization, quantization_config: quantization };
 }
 
-function writeFolder(
+export function writeFolder(
   folder: string,
   config: object,
   tensors: ReadonlyMap<string, StoredTensor>,

@@ -50,7 +50,8 @@ export class TinyWriter {
   /** Values in (-size, size), never packed. */
   floats(name: string, shape: readonly number[], size: number): void {
     const length = shape.reduce((product, axis) => product * axis, 1);
-    const values = Float32Array.from({ length }, () => ((this.#random(255) - 127) / 128) * size);
+    const values = new Float32Array(length);
+    for (let i = 0; i < length; i++) values[i] = ((this.#random(255) - 127) / 128) * size;
     this.tensor(name, floatTensor(values, shape));
   }
 

@@ -1,0 +1,191 @@
+#!/usr/bin/env node
+// Whole generations on random pairs, drafted against plain: the nightly size of generation.test.ts.
+//
+//   npm run fuzz:generation -- [--runs 10000] [--minutes N] [--seed N] [--plant N] [--case JSON]
+//                              [--against-transformers N] [--save]
+//
+// Progress on stderr, the table on stdout. Exit code 1 with the smallest case that fails and the command that replays
+// it; 2 where the words are wrong. --minutes ends a run earlier. --plant plants a defect on purpose (0 … of PLANTS in planted.ts).
+// --against-transformers also holds the plain ids of N cases against transformers' own; it needs a Python that has it:
+// MLX_GEMMA_PYTHON, or the one on the path. --save writes a row to bench/results/reliability/.
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import Table from "cli-table3";
+import { saveRows } from "../../../bench/lib/save-rows.mjs";
+import { machine } from "../../../bench/machine.mjs";
+import { Peer } from "../../../bench/peers/peer.mjs";
+import { withTypeScript } from "../../../scripts/import-typescript.mjs";
+
+/** A difference at a place where two tokens are nearer than this, in float64, is a tie. */
+const TIE = 1e-3;
+const SECOND = 1000;
+
+const flags = flagsOf(process.argv.slice(2));
+if (flags) {
+  process.exitCode = await withTypeScript(new URL("campaign.ts", import.meta.url), (fuzz) =>
+    main(fuzz, flags),
+  );
+} else {
+  process.stderr.write(
+    "usage: npm run fuzz:generation -- [--runs N] [--minutes N] [--seed N] [--plant N] [--case JSON] [--against-transformers N] [--save]\n",
+  );
+  process.exitCode = 2;
+}
+
+function flagsOf(args) {
+  try {
+    const { values } = parseArgs({
+      args,
+      options: {
+        runs: { type: "string", default: "10000" },
+        seed: { type: "string", default: String(Date.now() % 2 ** 31) },
+        minutes: { type: "string", default: "0" },
+        plant: { type: "string" },
+        case: { type: "string" },
+        "against-transformers": { type: "string", default: "0" },
+        save: { type: "boolean", default: false },
+      },
+    });
+    const whole = (text) => (/^\d{1,10}$/.test(text) ? Number(text) : Number.NaN);
+    const flags = {
+      runs: whole(values.runs),
+      seed: whole(values.seed),
+      minutes: whole(values.minutes),
+      plant: values.plant === undefined ? undefined : whole(values.plant),
+      peers: whole(values["against-transformers"]),
+      case: values.case === undefined ? undefined : JSON.parse(values.case),
+      save: values.save,
+    };
+    return [flags.runs, flags.seed, flags.minutes, flags.peers, flags.plant ?? 0].some(Number.isNaN)
+      ? undefined
+      : flags;
+  } catch {
+    return undefined;
+  }
+}
+
+async function main(fuzz, { runs, minutes, seed, plant: index, case: one, peers, save }) {
+  const plant = index === undefined ? undefined : fuzz.PLANTS[index];
+  if (index !== undefined && !plant) {
+    process.stderr.write(`--plant: expected 0 to ${fuzz.PLANTS.length - 1}, found ${index}\n`);
+    return 2;
+  }
+  if (plant) process.stderr.write(`planted: ${plant.defect}: ${plant.place}\n`);
+  if (one) return await replay(fuzz, one, plant);
+  const about = machine();
+  const start = performance.now();
+  const progress = teller(runs, start);
+  const { tally, failure } = await fuzz.campaign({ runs, minutes, seed, plant, onCase: progress });
+  const seconds = Math.round((performance.now() - start) / SECOND);
+  console.log(tableOf(tally));
+  console.log(`seed ${seed}: ${tally.cases} cases in ${seconds} s, ${failure ? "one fails" : "all hold"}`);
+  if (failure) {
+    const word = index === undefined ? "" : ` --plant ${index}`;
+    console.log(`\n${failure.message}\nthe smallest such case:`);
+    console.log(`  npm run fuzz:generation --${word} --case '${JSON.stringify(failure.configuration)}'`);
+  }
+  const compared = peers > 0 && !failure ? await againstTransformers(fuzz, seed, peers) : undefined;
+  if (save) {
+    const axes = Object.fromEntries(
+      [...tally.axes].map(([axis, counts]) => [axis, Object.fromEntries(counts)]),
+    );
+    const row = {
+      what: "generation",
+      seed,
+      cases: tally.cases,
+      failed: failure ? 1 : 0,
+      seconds,
+      failure,
+      axes,
+    };
+    const path = saveRows(`reliability/generation-${seed}`, about, [
+      { ...row, ...tally.sums, transformers: compared },
+    ]);
+    process.stderr.write(`row: ${path}.jsonl\n`);
+  }
+  return failure || compared?.differ ? 1 : 0;
+}
+
+async function replay(fuzz, configuration, plant) {
+  try {
+    console.log(JSON.stringify(await fuzz.tryOut(configuration, plant), null, 2));
+    console.log("the case holds");
+    return 0;
+  } catch (error) {
+    console.log(error.stack ?? String(error));
+    return 1;
+  }
+}
+
+/** A line now and then. */
+function teller(runs, start) {
+  let told = start;
+  return (done) => {
+    const now = performance.now();
+    if (now - told < 10 * SECOND && done < runs) return;
+    told = now;
+    const rate = (done * SECOND) / (now - start);
+    process.stderr.write(`${done} of ${runs} cases, ${rate.toFixed(1)}/s\n`);
+  };
+}
+
+function tableOf({ axes, sums }) {
+  const table = new Table({
+    head: ["", "cases"],
+    style: { head: [], border: [] },
+    colWidths: [24, 72],
+    wordWrap: true,
+  });
+  for (const [axis, counts] of axes) {
+    const sorted = [...counts].sort(([a], [b]) => a.localeCompare(b, "en", { numeric: true }));
+    table.push([axis, sorted.map(([value, count]) => `${value}: ${count}`).join(", ")]);
+  }
+  const words = (name) => name.replace(/([A-Z]|\d+)/g, (part) => ` ${part.toLowerCase()}`);
+  for (const [name, sum] of Object.entries(sums)) table.push([words(name), String(sum)]);
+  return table.toString();
+}
+
+/** Plain greedy ids of text-only checkpoints in float32, against one transformers process that serves all of them. */
+async function againstTransformers(fuzz, seed, count) {
+  const script = fileURLToPath(new URL("../../../bench/peers/python/transformers_peer.py", import.meta.url));
+  const python = process.env.MLX_GEMMA_PYTHON ?? "python3";
+  const peer = new Peer("transformers", [python, script]);
+  const result = { cases: 0, tokens: 0, ties: 0, differ: 0, version: undefined };
+  try {
+    for (let index = 0; index < count; index++) {
+      const folder = mkdtempSync(join(tmpdir(), "mlx-gemma-fuzz-"));
+      try {
+        const ours = await fuzz.plainOnDisk(seed, index, folder);
+        const { version } = await peer.ask({ op: "load", target: ours.folder, dtype: "f32", threads: 1 });
+        const { ids } = await peer.ask({ op: "plain", prompt: ours.promptIds, tokens: ours.tokenIds.length });
+        result.version = version;
+        result.cases += 1;
+        const at = ours.tokenIds.findIndex((id, place) => ids[place] !== id);
+        result.tokens += at < 0 ? ids.length : at;
+        if (at < 0) continue;
+        if (ours.behind(at, ids[at]) < TIE) {
+          result.ties += 1;
+          continue;
+        }
+        result.differ += 1;
+        console.log(`transformers writes ${ids[at]} instead of ${ours.tokenIds[at]} as token ${at}:`);
+        console.log(`  ${JSON.stringify(ours.configuration)}`);
+      } finally {
+        rmSync(folder, { recursive: true, force: true });
+      }
+    }
+  } catch (error) {
+    process.stderr.write(`transformers: ${error.message}; give MLX_GEMMA_PYTHON a Python that has it\n`);
+    result.differ ||= 1;
+  } finally {
+    await peer.close();
+  }
+  const { cases, tokens, ties, differ, version } = result;
+  console.log(
+    `transformers ${version}: ${cases} cases, ${tokens} tokens the same, ${ties} ended at a tie, ${differ} differ`,
+  );
+  return result;
+}
