@@ -19,6 +19,40 @@ const small = {
   global_head_dim: 256,
 };
 const SHAPES = {
+  /** 23 M parameters, of which a step reads 18 M: quick, and larger than the embedded pair; for tests. */
+  "23m": {
+    target: {
+      ...E2B.target,
+      vocab_size: 16_384,
+      vocab_size_per_layer_input: 16_384,
+      head_dim: 64,
+      global_head_dim: 128,
+      hidden_size: 320,
+      intermediate_size: 1024,
+      use_double_wide_mlp: true,
+      num_hidden_layers: 10,
+      layer_types: [...period(4), ...period(4)],
+      num_kv_shared_layers: 5,
+      hidden_size_per_layer_input: 32,
+      sliding_window: 128,
+    },
+    assistant: {
+      ...E2B.assistant,
+      backbone_hidden_size: 320,
+      num_centroids: 128,
+      text_config: {
+        ...E2B.assistant.text_config,
+        vocab_size: 16_384,
+        vocab_size_per_layer_input: 0,
+        head_dim: 64,
+        global_head_dim: 128,
+        hidden_size: 128,
+        intermediate_size: 256,
+        num_attention_heads: 4,
+        sliding_window: 128,
+      },
+    },
+  },
   "208m": {
     target: {
       ...E2B.target,
