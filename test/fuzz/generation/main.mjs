@@ -13,10 +13,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import Table from "cli-table3";
+import { Chalk } from "chalk";
 import { saveRows } from "../../../bench/lib/save-rows.mjs";
 import { machine } from "../../../bench/machine.mjs";
 import { Peer } from "../../../bench/peers/peer.mjs";
+import { columnsTable } from "../../../dist/cli/ui/columns.js";
 import { withTypeScript } from "../../../scripts/import-typescript.mjs";
 
 /** A difference at a place where two tokens are nearer than this, in float64, is a tie. */
@@ -133,19 +134,14 @@ function teller(runs, start) {
 }
 
 function tableOf({ axes, sums }) {
-  const table = new Table({
-    head: ["", "cases"],
-    style: { head: [], border: [] },
-    colWidths: [24, 72],
-    wordWrap: true,
-  });
-  for (const [axis, counts] of axes) {
+  const cases = [...axes].map(([axis, counts]) => {
     const sorted = [...counts].sort(([a], [b]) => a.localeCompare(b, "en", { numeric: true }));
-    table.push([axis, sorted.map(([value, count]) => `${value}: ${count}`).join(", ")]);
-  }
+    return [axis, sorted.map(([value, count]) => `${value}: ${count}`).join(", ")];
+  });
   const words = (name) => name.replace(/([A-Z]|\d+)/g, (part) => ` ${part.toLowerCase()}`);
-  for (const [name, sum] of Object.entries(sums)) table.push([words(name), String(sum)]);
-  return table.toString();
+  const totals = Object.entries(sums).map(([name, sum]) => [words(name), String(sum)]);
+  const plain = { chalk: new Chalk({ level: 0 }), columns: Number.POSITIVE_INFINITY };
+  return columnsTable([{ head: "" }, { head: "cases" }], [...cases, ...totals], plain);
 }
 
 /** Plain greedy ids of text-only checkpoints in float32, against one transformers process that serves all of them. */

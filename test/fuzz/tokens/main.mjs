@@ -11,10 +11,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import Table from "cli-table3";
+import { Chalk } from "chalk";
 import { saveRows } from "../../../bench/lib/save-rows.mjs";
 import { machine } from "../../../bench/machine.mjs";
 import { makeRandomPair } from "../../../bench/peers/random-pair.mjs";
+import { columnsTable } from "../../../dist/cli/ui/columns.js";
 import { withTypeScript } from "../../../scripts/import-typescript.mjs";
 
 const EMBEDDED = fileURLToPath(new URL("../../../models/tiny-gemma4/", import.meta.url));
@@ -99,13 +100,12 @@ async function main({ compareTokens }, { pair, prompts, tokens, save }) {
 }
 
 function tableOf(rows) {
-  const table = new Table({
-    head: ["packing", "dtype", "prompts", "tokens", "accepted", "differ"],
-    style: { head: [], border: [] },
-  });
-  for (const { packing, dtype, prompts, tokens, accepted, proposed, differing } of rows) {
+  const head = [{ head: "packing" }, { head: "dtype" }];
+  const numbers = ["prompts", "tokens", "accepted", "differ"].map((name) => ({ head: name, right: true }));
+  const lines = rows.map(({ packing, dtype, prompts, tokens, accepted, proposed, differing }) => {
     const share = proposed > 0 ? `${((100 * accepted) / proposed).toFixed(0)}%` : "–";
-    table.push([packing, dtype, prompts, tokens, share, differing.length]);
-  }
-  return table.toString();
+    return [packing, dtype, String(prompts), String(tokens), share, String(differing.length)];
+  });
+  const plain = { chalk: new Chalk({ level: 0 }), columns: Number.POSITIVE_INFINITY };
+  return columnsTable([...head, ...numbers], lines, plain);
 }
