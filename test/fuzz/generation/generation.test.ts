@@ -32,6 +32,5 @@ describe.runIf(exact)("whole generations on random pairs", () => {
     expect(sums.cachedPromptTokens).toBeGreaterThan(RUNS);
     expect(sums.roundsDraftedAfresh).toBeGreaterThan(RUNS);
     expect(sums.rowsInFloat64).toBeGreaterThan(RUNS);
-    console.log(JSON.stringify(sums));
   });
 });
