@@ -5,7 +5,7 @@ import { type AcceptRule, leviathan, samplingVerifier } from "../../src/speculat
 import { floats, numbers } from "../mlx/helpers.js";
 import { referenceProbabilities } from "../support/reference-sampling.js";
 import { chiSquare, FAR } from "../support/statistics.js";
-import { countTexts, sampledTexts, type TablePair, textProbabilities } from "../support/table-pair.js";
+import { countTexts, PAIR, sampledTexts, textProbabilities } from "../support/table-pair.js";
 
 /** First and later tokens of one text. */
 const LENGTH = 3;
@@ -13,27 +13,6 @@ const SEEDS = 1000;
 /** Enough to see a wrong rule. */
 const FEWER_SEEDS = 500;
 
-/**
- * The drafter is wrong on purpose: it prefers other tokens than the target, lacks one of its likely tokens (2), and
- * proposes one that the target never says after a 3 (token 1).
- */
-const PAIR: TablePair = {
-  target: [
-    [0.5, 0, 1, -0.5, 0.2],
-    [1.2, 0.3, -1, 0.4, 0],
-    [-0.3, 1, 0.6, 0, 1.5],
-    [0, -40, 0.7, 0.9, -0.2],
-    [0.8, 0.1, 0, -0.6, 0.9],
-  ],
-  candidates: [4, 1, 0, 3],
-  drafter: [
-    [1, 1.4, 0, -1],
-    [0, 0.5, 0.2, 1.6],
-    [-1, 0, 2, 0.3],
-    [0.4, 1, 0, 0.1],
-    [0, 0, 1, 1],
-  ],
-};
 const VOCAB = PAIR.target.length;
 
 async function distance(

@@ -19,6 +19,27 @@ export interface TablePair {
   readonly candidates: readonly number[];
 }
 
+/**
+ * The drafter is wrong on purpose: it prefers other tokens than the target, lacks one of its likely tokens (2), and
+ * proposes one that the target never says after a 3 (token 1).
+ */
+export const PAIR: TablePair = {
+  target: [
+    [0.5, 0, 1, -0.5, 0.2],
+    [1.2, 0.3, -1, 0.4, 0],
+    [-0.3, 1, 0.6, 0, 1.5],
+    [0, -40, 0.7, 0.9, -0.2],
+    [0.8, 0.1, 0, -0.6, 0.9],
+  ],
+  candidates: [4, 1, 0, 3],
+  drafter: [
+    [1, 1.4, 0, -1],
+    [0, 0.5, 0.2, 1.6],
+    [-1, 0, 2, 0.3],
+    [0.4, 1, 0, 0.1],
+    [0, 0, 1, 1],
+  ],
+};
 /** The token that stands before every text. */
 const START = 0;
 /** Of the first token of every text. */
@@ -26,11 +47,21 @@ const POSITION = 10;
 /** Graphs of one evaluation. */
 const BATCH = 250;
 
-/** Texts of `length` tokens, one for each verifier (seed), decided round by round as the loop does it. */
+/**
+ * Texts of `length` tokens, one for each verifier (seed), decided round by round as the loop does it.
+ *
+ * @param draftTokens K, or a rule that chooses it from what is written
+ */
 export async function sampledTexts(
   pair: TablePair,
   verifiers: readonly Verifier[],
-  { draftTokens, length }: { readonly draftTokens: number; readonly length: number },
+  {
+    draftTokens,
+    length,
+  }: {
+    readonly draftTokens: number | ((text: readonly number[]) => number);
+    readonly length: number;
+  },
 ): Promise<number[][]> {
   const target = matrix(pair.target);
   const drafter = matrix(pair.drafter);
@@ -64,8 +95,11 @@ export async function sampledTexts(
     scope(() => {
       const bonus = fromInt32(Int32Array.of(text.at(-1) ?? START), [1, 1]);
       const position = POSITION + text.length - 1;
-      if (text.length === 0) return verifier.judge(row(target, bonus), { distributions: [] }, position);
-      const proposal = propose(bonus, { position, steps: draftTokens, pick: verifier.pick });
+      const steps = typeof draftTokens === "number" ? draftTokens : draftTokens(text);
+      if (text.length === 0 || steps === 0) {
+        return verifier.judge(row(target, bonus), { distributions: [] }, position);
+      }
+      const proposal = propose(bonus, { position, steps, pick: verifier.pick });
       const block = ops.concatenate([bonus, proposal.tokens], 1);
       return verifier.judge(row(target, block), proposal, position);
     });
@@ -105,6 +139,23 @@ export function textProbabilities(target: Table, options: SamplingOptions, lengt
     texts = texts.flatMap(({ last, p }) => (rows[last] ?? []).map((q, token) => ({ last: token, p: p * q })));
   }
   return texts.map(({ p }) => p);
+}
+
+/** The target's own probability of every `count` tokens in a row that begin at place `first`, in the same order. */
+export function wordProbabilities(
+  target: Table,
+  options: SamplingOptions,
+  first: number,
+  count: number,
+): number[] {
+  const vocab = target.length;
+  const whole = textProbabilities(target, options, first + count);
+  const words = new Array<number>(vocab ** count).fill(0);
+  for (const [index, p] of whole.entries()) {
+    const word = index % words.length;
+    words[word] = (words[word] ?? 0) + p;
+  }
+  return words;
 }
 
 /** How often each text came, in the same order. */
