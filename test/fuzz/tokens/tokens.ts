@@ -52,11 +52,12 @@ export async function compareTokens(options: TokensOptions): Promise<SettingRow[
   const settings = packings.flatMap((packing) => DTYPES.map((dtype) => ({ packing, dtype })));
   let done = 0;
   let folders: Folders = options;
+  let prompts: number[][] | undefined;
   for (const [index, { packing, dtype }] of settings.entries()) {
     if (packing !== settings[index - 1]?.packing) folders = await packed(options, packing);
     // One thread: a busy machine makes two wait for each other.
     using pair = await load({ model: folders.target, draft: folders.assistant, dtype, threads: 1 });
-    const prompts = await promptsOf(pair, options);
+    prompts ??= await promptsOf(pair, options);
     const row = { packing, dtype, prompts: 0, tokens: 0, proposed: 0, accepted: 0 };
     const differing: string[] = [];
     for (let prompt = index; prompt < prompts.length; prompt += settings.length) {

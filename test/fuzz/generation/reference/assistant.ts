@@ -1,10 +1,24 @@
 import { floatsOf, type StoredTensor } from "../../../support/tensors.js";
 import type { ModelShape } from "../configuration.js";
-import { add, attend, product, rmsNorm, times, type Vector, type Weights, weightsOf } from "./numbers.js";
+import {
+  add,
+  attend,
+  product,
+  rmsNorm,
+  times,
+  topOf,
+  type Vector,
+  type Weights,
+  weightsOf,
+} from "./numbers.js";
 import { denseMlp, embed, frequenciesOf, queryOf, type ReferenceRun } from "./target.js";
 
 /** Scores of a draft step: one of each token; -Infinity where a centroid head leaves it out. */
-export type DraftScores = readonly Vector[];
+export interface DraftScores {
+  readonly scores: Vector;
+  /** How far the last cluster that a centroid head takes is above the best one that it leaves out. */
+  readonly clusterMargin: number;
+}
 
 /**
  * A round of the assistant in float64. The drafts are given: a step's token is the one before.
@@ -20,7 +34,7 @@ export function draftScores(
     readonly run: ReferenceRun;
   },
   round: { readonly position: number; readonly tokens: readonly number[] },
-): DraftScores {
+): DraftScores[] {
   const { target, run } = parts;
   const own = weightsOf(parts.assistant);
   const { position, tokens } = round;
@@ -55,7 +69,9 @@ export function draftScores(
     h = rmsNorm(h, own("model.norm.weight"));
     hidden = product(own("post_projection.weight"), h);
     const scores = product(own("model.embed_tokens.weight"), h);
-    return model.head === "centroid" ? onlyCandidates(model, parts.assistant, h, scores) : scores;
+    return model.head === "centroid"
+      ? onlyCandidates(model, parts.assistant, h, scores)
+      : { scores, clusterMargin: Number.POSITIVE_INFINITY };
   });
 }
 
@@ -65,19 +81,19 @@ function onlyCandidates(
   assistant: ReadonlyMap<string, StoredTensor>,
   h: Vector,
   scores: Vector,
-): Vector {
+): DraftScores {
   const centroids = assistant.get("masked_embedding.centroids.weight");
   const ordering = assistant.get("masked_embedding.token_ordering");
   if (!centroids || !ordering) throw new Error("no centroid head");
   const clusters = product(floatsOf(centroids), h);
   const order = new Int32Array(ordering.bytes.buffer, ordering.bytes.byteOffset, scores.length);
   const size = order.length / clusters.length;
-  const chosen = [...clusters.keys()].sort((a, b) => (clusters[b] ?? 0) - (clusters[a] ?? 0)).slice(0, topK);
+  const { chosen, margin } = topOf(clusters, topK);
   const out = new Float64Array(scores.length).fill(Number.NEGATIVE_INFINITY);
   for (const token of chosen.flatMap((cluster) => [
     ...order.subarray(cluster * size, (cluster + 1) * size),
   ])) {
     out[token] = scores[token] ?? 0;
   }
-  return out;
+  return { scores: out, clusterMargin: margin };
 }

@@ -105,3 +105,14 @@ export function best(values: Vector, other: number): { readonly index: number; r
   for (const [i, value] of values.entries()) if (value > (values[index] ?? 0)) index = i;
   return { index, margin: (values[index] ?? 0) - (values[other] ?? 0) };
 }
+
+/** The places of the `count` largest values, and how far the last of them is above the next one. */
+export function topOf(
+  values: Vector,
+  count: number,
+): { readonly chosen: readonly number[]; readonly margin: number } {
+  const order = [...values.keys()].sort((a, b) => (values[b] ?? 0) - (values[a] ?? 0) || a - b);
+  const [last = 0, next] = order.slice(count - 1, count + 1);
+  const margin = next === undefined ? Number.POSITIVE_INFINITY : (values[last] ?? 0) - (values[next] ?? 0);
+  return { chosen: order.slice(0, count), margin };
+}

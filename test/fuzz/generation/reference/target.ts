@@ -11,6 +11,7 @@ import {
   rope,
   softmax,
   times,
+  topOf,
   type Vector,
   type Weights,
 } from "./numbers.js";
@@ -27,6 +28,8 @@ export interface ReferenceRun {
   readonly hidden: readonly Vector[];
   /** Of the last producer of each type. */
   readonly shared: { readonly f?: ReferenceKv; readonly s?: ReferenceKv };
+  /** By position: how far the last chosen expert's score is above the next one's, in the layer where that is nearest. */
+  readonly expertMargins: readonly number[];
 }
 
 export function frequenciesOf(model: ModelShape, letter: "f" | "s"): number[] {
@@ -46,6 +49,7 @@ export function runReference(model: ModelShape, weights: Weights, ids: readonly 
   let h = embedded;
   const perLayer = model.family === "e-style" ? perLayerInputs(model, weights, ids, embedded) : undefined;
   const kv: { f?: ReferenceKv; s?: ReferenceKv } = {};
+  const expertMargins = ids.map(() => Number.POSITIVE_INFINITY);
   for (const [index, letter] of letters.entries()) {
     const layer: Weights = (name) => weights(`layers.${index}.${name}`);
     const frequencies = frequenciesOf(model, letter);
@@ -60,7 +64,9 @@ export function runReference(model: ModelShape, weights: Weights, ids: readonly 
       const query = queryOf(layer, normed[position] ?? row, position, frequencies);
       const attended = product(layer("self_attn.o_proj.weight"), attend(query, rows.keys, rows.values, d));
       let out = add(row, rmsNorm(attended, layer("post_attention_layernorm.weight")));
-      out = add(out, rmsNorm(feedForward(model, layer, out), layer("post_feedforward_layernorm.weight")));
+      const fed = feedForward(model, layer, out);
+      expertMargins[position] = Math.min(expertMargins[position] ?? 0, fed.expertMargin);
+      out = add(out, rmsNorm(fed.out, layer("post_feedforward_layernorm.weight")));
       const input = perLayer?.[position]?.[index];
       if (input) out = add(out, gated(layer, out, input));
       return times(out, layer("layer_scalar")[0] ?? 1);
@@ -68,7 +74,7 @@ export function runReference(model: ModelShape, weights: Weights, ids: readonly 
   }
   const hidden = h.map((row) => rmsNorm(row, weights("norm.weight")));
   const cap = (x: number) => (model.softcap ? 30 * Math.tanh(x / 30) : x);
-  return { logits: hidden.map((row) => product(table, row).map(cap)), hidden, shared: kv };
+  return { logits: hidden.map((row) => product(table, row).map(cap)), hidden, shared: kv, expertMargins };
 }
 
 /** A token as the layers and the drafter get it. */
@@ -128,13 +134,20 @@ function gated(layer: Weights, h: Vector, input: Vector): Vector {
   return rmsNorm(projected, layer("post_per_layer_input_norm.weight"));
 }
 
-function feedForward(model: ModelShape, layer: Weights, h: Vector): Vector {
+interface Fed {
+  readonly out: Vector;
+  readonly expertMargin: number;
+}
+
+function feedForward(model: ModelShape, layer: Weights, h: Vector): Fed {
   const dense = denseMlp(layer, rmsNorm(h, layer("pre_feedforward_layernorm.weight")));
-  if (model.family !== "moe") return dense;
-  return add(
+  if (model.family !== "moe") return { out: dense, expertMargin: Number.POSITIVE_INFINITY };
+  const { out, expertMargin } = experts(model, layer, h);
+  const sum = add(
     rmsNorm(dense, layer("post_feedforward_layernorm_1.weight")),
-    rmsNorm(experts(model, layer, h), layer("post_feedforward_layernorm_2.weight")),
+    rmsNorm(out, layer("post_feedforward_layernorm_2.weight")),
   );
+  return { out: sum, expertMargin };
 }
 
 export function denseMlp(layer: Weights, x: Vector): Vector {
@@ -143,14 +156,13 @@ export function denseMlp(layer: Weights, x: Vector): Vector {
   return mlp(x, gate, up, down);
 }
 
-function experts({ topExperts }: ModelShape, layer: Weights, h: Vector): Vector {
+function experts({ topExperts }: ModelShape, layer: Weights, h: Vector): Fed {
   const H = h.length;
   const scale = layer("router.scale");
   const routed = rmsNorm(h).map((value, i) => value * (scale[i] ?? 0) * H ** -0.5);
-  const shares = softmax(product(layer("router.proj.weight"), routed));
-  const chosen = [...shares.keys()]
-    .sort((a, b) => (shares[b] ?? 0) - (shares[a] ?? 0) || a - b)
-    .slice(0, topExperts);
+  const scores = product(layer("router.proj.weight"), routed);
+  const shares = softmax(scores);
+  const { chosen, margin: expertMargin } = topOf(scores, topExperts);
   const total = chosen.reduce((sum, expert) => sum + (shares[expert] ?? 0), 0);
   const x = rmsNorm(h, layer("pre_feedforward_layernorm_2.weight"));
   let out: Vector = new Float64Array(H);
@@ -159,7 +171,7 @@ function experts({ topExperts }: ModelShape, layer: Weights, h: Vector): Vector 
     const { gate, up, down } = expertOf(layer, expert, shares.length);
     out = add(out, times(mlp(x, gate, up, down), weight));
   }
-  return out;
+  return { out, expertMargin };
 }
 
 /** One expert's matrices, from either packaging. */
