@@ -14,7 +14,7 @@ export interface PlainOnDisk {
   readonly folder: string;
   readonly promptIds: readonly number[];
   readonly tokenIds: readonly number[];
-  /** How far below the best token one is at a place of the answer, in float64. */
+  /** How far below the best token one is at a place of the answer, in float64; 0 where experts tied before it. */
   readonly behind: (place: number, id: number) => number;
 }
 
@@ -44,7 +44,9 @@ export async function plainOnDisk(seed: number, index: number, folder: string): 
     folder: written.target.folder,
     promptIds,
     tokenIds,
-    behind: (place, id) =>
-      new Reference(configuration, written, promptIds, tokenIds).behind(place, id).margin,
+    behind(place, id) {
+      const reference = new Reference(configuration, written, promptIds, tokenIds);
+      return promptIds.length - 1 + place < reference.certain ? reference.behind(place, id).margin : 0;
+    },
   };
 }

@@ -48,7 +48,7 @@ export class Reference {
   }
 
   /** Positions before the first tie of experts. */
-  get #certain(): number {
+  get certain(): number {
     const { expertMargins } = this.#parts.run;
     const tie = expertMargins.findIndex((margin) => margin < TIE);
     return tie < 0 ? expertMargins.length : tie;
@@ -56,7 +56,7 @@ export class Reference {
 
   /** Each token must be the argmax of its row, ties apart. */
   checkText(): ReferenceCheck {
-    const answer = this.#ids.slice(this.#prompt, Math.max(this.#prompt, this.#certain + 1));
+    const answer = this.#ids.slice(this.#prompt, Math.max(this.#prompt, this.certain + 1));
     for (const [place, id] of answer.entries()) {
       const found = this.behind(place, id);
       if (found.margin > TIE) {
@@ -78,7 +78,7 @@ export class Reference {
   checkDrafts(rounds: readonly Pick<TracedRound, "position" | "drafts">[]): ReferenceCheck {
     const letters = assistantLettersOf(this.#model);
     let rows = 0;
-    const certain = rounds.filter(({ position }) => position - 1 <= this.#certain);
+    const certain = rounds.filter(({ position }) => position - 1 <= this.certain);
     for (const { position, drafts } of certain.slice(-ROUNDS)) {
       const first = drafts.slice(0, STEPS);
       const tokens = [this.#ids[position - 1] ?? 0, ...first.slice(0, -1)];
