@@ -6,6 +6,7 @@
  * - `pair`: target and assistant that do not fit
  * - `unsupported`: a real checkpoint that this version cannot run yet
  * - `hub`: a repository of the hub that can't be had: no network, no access, not there, not what was announced
+ * - `memory`: less memory is there than a model's weights need
  * - `disk`: no room, or no permission to write, for what is downloaded or made
  * - `context`: more tokens than the model's positions allow
  * - `addon`: the native addon is missing, stale or cannot be loaded
@@ -19,6 +20,7 @@ export type ErrorCode =
   | "pair"
   | "unsupported"
   | "hub"
+  | "memory"
   | "disk"
   | "context"
   | "addon"

@@ -20,6 +20,7 @@ import { withoutThoughts } from "./text/channels.js";
 import { type ChatMessage, openChatTemplate } from "./text/chat-template.js";
 import { refuseMediaText } from "./text/media.js";
 import { openTokenizer, type Tokenizer } from "./text/tokenizer.js";
+import { requireMemory } from "./weights-memory.js";
 
 /** Names of element types, as MLX has them. */
 export const DTYPE_OF = { bf16: "bfloat16", f16: "float16", f32: "float32" } as const;
@@ -59,7 +60,7 @@ export interface LoadedPair extends Disposable {
  * never plain decoding.
  *
  * @throws MlxGemmaError `checkpoint`, `unsupported` (also for `requireExact` where it can't be), `pair`, `addon`,
- * `native` or `aborted`; `hub` or `disk` for a repository that can't be had; `usage` for an option out of range.
+ * `native` or `aborted`; `memory` for weights that can't fit; `hub` or `disk` for a repository that can't be had; `usage` for an option out of range.
  */
 export async function load(options: LoadOptions = {}): Promise<LoadedPair> {
   const { signal } = options;
@@ -81,10 +82,12 @@ export async function load(options: LoadOptions = {}): Promise<LoadedPair> {
   const notes = assistant ? checkPair(checkpoint, assistant).notes : [];
   const tokenizer = await openTokenizer(checkpoint.folder);
 
+  const dtype = options.dtype && DTYPE_OF[options.dtype];
+  requireMemory(assistant ? [checkpoint, assistant] : [checkpoint], dtype);
   const native = addon();
   native.setThreads(options.threads ?? 0);
   const how = {
-    ...(options.dtype ? { dtype: DTYPE_OF[options.dtype] } : {}),
+    ...(dtype ? { dtype } : {}),
     ...(signal ? { signal } : {}),
   };
   const template = tokenizer ? openChatTemplate(checkpoint.folder) : undefined;

@@ -11,6 +11,7 @@ export const EXIT_CODES: Readonly<Record<ErrorCode, number>> = {
   native: 8,
   hub: 9,
   disk: 10,
+  memory: 12,
   disposed: 8,
   aborted: 130,
 };
@@ -44,6 +45,7 @@ export const EXIT_MEANINGS: readonly (readonly [number, string])[] = [
   [EXIT_CODES.hub, "a repository of the hub can't be had: no network, no access, not there"],
   [EXIT_CODES.disk, "no room or no permission to write what is downloaded or made"],
   [EXIT_REGRESSION, "bench --compare found figures that are lower by more than the tolerance"],
+  [EXIT_CODES.memory, "less memory than the weights need"],
   [EXIT_CODES.aborted, `interrupted with Ctrl-C (${EXIT_TERMINATED}: terminated)`],
 ];
 

@@ -1,5 +1,5 @@
 import { MlxGemmaError } from "../errors.js";
-import { evaluate, type MlxArray, readInt32, scope } from "../mlx/array.js";
+import { evaluate, fromInt32, type MlxArray, readBytes, readInt32, scope } from "../mlx/array.js";
 import { arraysOf, type Matrix, mapRows, rowCount } from "../mlx/matrix.js";
 import * as ops from "../mlx/ops.js";
 import type { DraftHead, HeadScores } from "./head.js";
@@ -8,7 +8,7 @@ import type { DraftHead, HeadScores } from "./head.js";
 export interface CentroidWeights {
   /** (num_centroids, hidden_size), scores of clusters; never packed. */
   readonly centroids: MlxArray;
-  /** int32 (vocab_size), the tokens cluster by cluster; evaluated. */
+  /** int32 or int64 (vocab_size), the tokens cluster by cluster, as they are stored; evaluated. */
   readonly tokenOrdering: MlxArray;
   /** (vocab_size, hidden_size), in the order of token ids. */
   readonly embedding: Matrix;
@@ -32,10 +32,13 @@ export async function centroidHead(
   topK: number,
   where: string,
 ): Promise<CentroidHead> {
-  const { centroids, tokenOrdering, embedding } = weights;
+  const { centroids, embedding } = weights;
   const [count = 0] = centroids.shape;
   const vocab = rowCount(embedding);
-  checkOrdering(readInt32(tokenOrdering), vocab, count, where);
+  const ordering = readOrdering(weights.tokenOrdering);
+  checkOrdering(ordering, vocab, count, where);
+  weights.tokenOrdering.dispose();
+  const tokenOrdering = fromInt32(Int32Array.from(ordering), [vocab]);
   const table = scope(() => mapRows(embedding, (rows) => ops.take(rows, tokenOrdering, 0)));
   await evaluate([arraysOf(table)]);
   for (const array of arraysOf(embedding)) array.dispose();
@@ -68,8 +71,20 @@ export function overVocabulary({ logits, tokens }: HeadScores, vocab: number): M
   return ops.putAlongAxis(full, tokens, logits, 1);
 }
 
+/** The ids before anything is cut off them: 2^32 + 7 must not pass for 7. What float64 can't hold is no id either. */
+function readOrdering(stored: MlxArray): Float64Array {
+  if (stored.dtype === "int32") return Float64Array.from(readInt32(stored));
+  const { buffer, byteOffset, byteLength } = readBytes(stored);
+  return Float64Array.from(new BigInt64Array(buffer, byteOffset, byteLength / 8), Number);
+}
+
 /** @throws MlxGemmaError `checkpoint` that says what is wrong, with the first place of it. */
-export function checkOrdering(ordering: Int32Array, vocab: number, clusters: number, where: string): void {
+export function checkOrdering(
+  ordering: ArrayLike<number>,
+  vocab: number,
+  clusters: number,
+  where: string,
+): void {
   const bad = (found: string) =>
     new MlxGemmaError(
       "checkpoint",
@@ -78,7 +93,7 @@ export function checkOrdering(ordering: Int32Array, vocab: number, clusters: num
   if (vocab % clusters !== 0) throw bad(`${vocab} tokens, which ${clusters} does not divide`);
   if (ordering.length !== vocab) throw bad(`${ordering.length} entries`);
   const seenAt = new Int32Array(vocab).fill(-1);
-  for (const [place, id] of ordering.entries()) {
+  for (const [place, id] of Array.from(ordering).entries()) {
     if (id < 0 || id >= vocab) throw bad(`id ${id} at place ${place}`);
     const before = seenAt[id];
     if (before !== undefined && before >= 0) throw bad(`id ${id} twice, at places ${before} and ${place}`);

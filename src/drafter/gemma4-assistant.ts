@@ -70,7 +70,7 @@ export class Gemma4Assistant implements Drafter {
     const dtype = options.dtype ?? plan.dtype;
     const weights = await loadWeights(
       plan.tensors,
-      (name, source) => (name === TOKEN_ORDERING ? "int32" : castOf(source.dtype, dtype)),
+      (name, source) => (name === TOKEN_ORDERING ? undefined : castOf(source.dtype, dtype)),
       options.signal,
     );
     const quantizations = config.quantization ?? {};

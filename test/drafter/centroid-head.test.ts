@@ -6,7 +6,7 @@ import {
   overVocabulary,
 } from "../../src/drafter/centroid-head.js";
 import { denseHead } from "../../src/drafter/dense-head.js";
-import { evaluate } from "../../src/mlx/array.js";
+import { evaluate, fromBytes, type MlxArray } from "../../src/mlx/array.js";
 import { floats, ints, liveArrays, numbers, settledArrays } from "../mlx/helpers.js";
 
 const VOCAB = 6;
@@ -18,8 +18,9 @@ const TABLE = Array.from({ length: VOCAB }, (_, id) => [id + 1, -id]).flat();
 // The clusters score 1, 3, 2.
 const CENTROIDS = [1, 9, 3, 9, 2, 9];
 
-async function head(topK: number, ordering: readonly number[] = ORDERING): Promise<CentroidHead> {
-  const tokenOrdering = ints(ordering);
+const head = (topK: number, ordering: readonly number[] = ORDERING) => headOf(topK, ints(ordering));
+
+async function headOf(topK: number, tokenOrdering: MlxArray): Promise<CentroidHead> {
   await evaluate([[tokenOrdering]]);
   const weights = {
     centroids: floats(CENTROIDS, [CLUSTERS, 2]),
@@ -53,6 +54,19 @@ describe("the centroid head", () => {
     const made = await head(1);
     expect(await numbers(overVocabulary(made.scores(H()), VOCAB))).toEqual([2, 2, 3, 2, 2, 6]);
     made[Symbol.dispose]();
+  });
+
+  it("is the same with ids in int64, and takes none for another that has the same low bits", async () => {
+    const stored = (ids: readonly bigint[]) =>
+      fromBytes(new Uint8Array(BigInt64Array.from(ids).buffer), [ids.length], "int64");
+    const made = await headOf(3, stored(ORDERING.map(BigInt)));
+    const { tokens } = made.scores(H());
+    expect(tokens && [...(await numbers(tokens))].sort()).toEqual([0, 1, 2, 3, 4, 5]);
+    made[Symbol.dispose]();
+    for (const id of [2n ** 32n + 4n, -(2n ** 32n) + 4n, 2n ** 63n - 1n]) {
+      const refused = headOf(3, stored([id, ...ORDERING.slice(1).map(BigInt)]));
+      await expect(refused).rejects.toMatchObject({ code: "checkpoint" });
+    }
   });
 
   it("gives its memory back", async () => {

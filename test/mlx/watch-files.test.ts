@@ -1,0 +1,69 @@
+import {
+  appendFileSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { EMBEDDED_TARGET, openTarget } from "../../src/checkpoint/index.js";
+import { loadWeights } from "../../src/mlx/load-weights.js";
+import { watchFiles } from "../../src/mlx/watch-files.js";
+import { copyOf, rejected, temporaryFolder, thrown } from "../checkpoint/helpers.js";
+
+const CHANGES: Readonly<Record<string, (file: string) => void>> = {
+  cut: (file) => truncateSync(file, 1000),
+  grew: (file) => appendFileSync(file, "x"),
+  "was written over": (file) => {
+    const bytes = readFileSync(file);
+    bytes.fill(0, bytes.length - 8);
+    writeFileSync(file, bytes);
+    utimesSync(file, 1, 1);
+  },
+  "was replaced by another": (file) => {
+    writeFileSync(`${file}.new`, readFileSync(file));
+    renameSync(`${file}.new`, file);
+  },
+  "is gone": (file) => rmSync(file),
+};
+
+describe("a file of weights that", () => {
+  it.each(Object.keys(CHANGES))("%s while it is read is told", async (change) => {
+    const folder = copyOf(EMBEDDED_TARGET);
+    const file = join(folder, "model.safetensors");
+    const { tensors } = openTarget(folder).weights;
+    const loading = loadWeights(tensors, () => undefined); // Nothing is read before the first evaluation.
+    CHANGES[change]?.(file);
+    expect((await rejected("checkpoint", loading)).message).toContain(`${file}: expected a file that stays`);
+  });
+
+  it("has another header than the one that was checked is told", async () => {
+    const folder = copyOf(EMBEDDED_TARGET);
+    const file = join(folder, "model.safetensors");
+    const { tensors } = openTarget(folder).weights;
+    const bytes = readFileSync(file);
+    const at = bytes.indexOf('"shape":[4096,');
+    expect(at).toBeGreaterThan(0);
+    bytes.write('"shape":[2048,', at);
+    writeFileSync(file, bytes);
+    const told = await loadWeights(tensors, () => undefined).catch((error: unknown) => String(error));
+    expect(told).toMatch(/expected a file that stays|MLX: \[load_safetensors\]/);
+  });
+
+  it("stays as it is loads (control)", async () => {
+    const arrays = await loadWeights(openTarget().weights.tensors, () => undefined);
+    expect(arrays.size).toBeGreaterThan(10);
+    for (const array of arrays.values()) array.dispose();
+  });
+
+  it("is never there is told when it comes", () => {
+    const file = join(temporaryFolder(), "x");
+    const check = watchFiles([file]);
+    check();
+    writeFileSync(file, "x");
+    thrown("checkpoint", check);
+  });
+});
