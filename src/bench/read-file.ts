@@ -1,5 +1,6 @@
 import { readFileSync, statSync } from "node:fs";
-import { describe, oneLine, quote, reason } from "../checkpoint/json.js";
+import { describe, oneLine, quote } from "../checkpoint/json.js";
+import { reason } from "../checkpoint/plain-file.js";
 import { MlxGemmaError } from "../errors.js";
 import type * as z from "../zod.js";
 

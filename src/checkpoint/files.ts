@@ -1,6 +1,7 @@
 import { type FileHandle, open, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { checkpointError, type JsonLimits, parseJson, reason } from "./json.js";
+import { checkpointError, type JsonLimits, parseJson } from "./json.js";
+import { MAX_JSON, reason } from "./plain-file.js";
 
 /** A checkpoint's files, to be read in part: those of a folder, or of a repository on the hub. */
 export interface CheckpointFiles {
@@ -84,7 +85,7 @@ export async function readJsonOf(
   const size = await files.size(name);
   if (size === undefined) return undefined;
   const path = files.pathOf(name);
-  const most = limits.maxBytes ?? 16 * 1024 * 1024;
+  const most = limits.maxBytes ?? MAX_JSON;
   if (size > most)
     throw checkpointError(path, `expected at most ${most} bytes, found ${size}; is this the right file?`);
   return parseJson((await files.read(name, 0, size)).toString("utf8"), path, limits);

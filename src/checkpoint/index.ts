@@ -1,8 +1,8 @@
 import { join } from "node:path";
 import { type ConfigFiles, resolveAssistant, resolveTarget } from "./config.js";
-import { isFile, readJson } from "./json.js";
 import { locateFolder } from "./locate.js";
 import { packingRules } from "./packing-rules.js";
+import { isThere, readJson } from "./plain-file.js";
 import { openTensors } from "./shards.js";
 import type { AssistantCheckpoint, TargetCheckpoint, TargetConfig, WeightPlan } from "./types.js";
 import { planAssistant, planTarget } from "./weights.js";
@@ -56,7 +56,7 @@ function configFiles(folder: string): ConfigFiles {
   const file = join(folder, "config.json");
   const generationFile = join(folder, "generation_config.json");
   const config = readJson(file);
-  return isFile(generationFile)
+  return isThere(generationFile)
     ? { file, config, generationFile, generation: readJson(generationFile) }
     : { file, config };
 }

@@ -1,7 +1,7 @@
-import { statSync } from "node:fs";
 import { isHubOnly, parseRepoId, type ResolveOptions, resolveFirst, resolveRepo } from "./hub/index.js";
 import { assistantCandidates } from "./known-pairs.js";
 import { type FoundAssistant, findAssistant, locateFolder, nameOfFolder, noAssistant } from "./locate.js";
+import { isPresent } from "./plain-file.js";
 
 /** How a checkpoint on the hub is got. */
 export type LocateOptions = Pick<
@@ -20,7 +20,7 @@ export type LocateOptions = Pick<
 export async function locateCheckpoint(text?: string, options: LocateOptions = {}): Promise<string> {
   if (text === undefined) return locateFolder();
   // The folder first: its name may be one that no repository can have.
-  const there = !isHubOnly(text) && statSync(text, { throwIfNoEntry: false });
+  const there = !isHubOnly(text) && isPresent(text);
   if (!there && parseRepoId(text)) {
     return (await resolveRepo(text, options)).folder;
   }

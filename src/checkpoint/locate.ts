@@ -1,9 +1,10 @@
-import { realpathSync, statSync } from "node:fs";
+import { realpathSync, type Stats, statSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { MlxGemmaError } from "../errors.js";
-import { checkpointError, describe, isFile, isObject, quote, readJson } from "./json.js";
+import { checkpointError, describe, isObject, quote } from "./json.js";
 import { assistantCandidates, assistantFolderNames } from "./known-pairs.js";
+import { isFile, isThere, readJson, reason } from "./plain-file.js";
 
 /** `src/checkpoint` and `dist/checkpoint` lie equally deep in the package. */
 const PACKAGE = fileURLToPath(new URL("../../", import.meta.url));
@@ -18,9 +19,14 @@ export const EMBEDDED_TARGET = join(PACKAGE, "models", "tiny-gemma4", "target");
  */
 export function locateFolder(path?: string): string {
   const folder = resolve(path ?? EMBEDDED_TARGET);
-  const stats = statSync(folder, { throwIfNoEntry: false });
-  if (!stats) {
-    throw checkpointError(folder, "expected the folder of a checkpoint, found nothing there; check the path");
+  let stats: Stats;
+  try {
+    stats = statSync(folder);
+  } catch (error) {
+    throw checkpointError(
+      folder,
+      `expected the folder of a checkpoint, found ${reason(error)}; check the path`,
+    );
   }
   if (!stats.isDirectory()) {
     throw checkpointError(
@@ -28,7 +34,7 @@ export function locateFolder(path?: string): string {
       `expected the folder of a checkpoint, found a file; give the folder that holds config.json`,
     );
   }
-  if (!isFile(join(folder, "config.json"))) {
+  if (!isThere(join(folder, "config.json"))) {
     throw checkpointError(
       folder,
       "expected config.json in the folder, found none; give the folder that holds it",

@@ -1,3 +1,4 @@
+import { isUtf8 } from "node:buffer";
 import { ITEM_SIZE } from "./dtypes.js";
 import { checkpointError, describe, isObject, parseJson, quote } from "./json.js";
 import { type Report, reporting, strict } from "./report.js";
@@ -5,11 +6,13 @@ import type { StoredDtype, TensorInfo } from "./types.js";
 
 /** Length of the little-endian uint64 in front of the header. */
 export const PREFIX = 8;
-/** The format's own limit. */
-const MAX_HEADER = 100_000_000;
+/** A sixth of the format's own limit, and thirty times the longest header of a Gemma 4 checkpoint. */
+const MAX_HEADER = 16 * 1024 * 1024;
 /** Object, tensor, list: a header has no more levels. */
 const MAX_DEPTH = 4;
 const MAX_RANK = 16;
+/** MLX counts in int32. */
+const MAX_AXIS = 2 ** 31 - 1;
 /** What to do about a broken file. */
 export const AGAIN = "download the file again";
 
@@ -79,6 +82,7 @@ export function parseHeader(
   report: Report = strict,
 ): Map<string, TensorInfo> {
   const { file } = place;
+  if (!isUtf8(bytes)) throw checkpointError(file, `expected a header in UTF-8, found other bytes; ${AGAIN}`);
   const text = bytes.toString("utf8");
   if (!text.startsWith("{")) {
     throw checkpointError(
@@ -92,11 +96,33 @@ export function parseHeader(
   const start = PREFIX + bytes.length;
   const tensors = new Map<string, TensorInfo>();
   for (const [name, entry] of Object.entries(header)) {
-    if (name === "__metadata__") continue;
+    if (name === "__metadata__") {
+      checkMetadata(file, entry);
+      continue;
+    }
+    if (!isText(name))
+      throw checkpointError(
+        file,
+        `tensor ${quote(name)}: expected a name in Unicode, found a half character; ${AGAIN}`,
+      );
     reporting(report, name, () => tensors.set(name, tensorInfo(file, name, entry, start)));
   }
   checkLayout(tensors, start, place, report);
   return tensors;
+}
+
+/** Half a surrogate pair, which JavaScript takes for a text, is none in UTF-8. */
+function isText(value: unknown): boolean {
+  return typeof value === "string" && !/\p{Surrogate}/u.test(value);
+}
+
+/** The format allows texts only, and MLX reads no file whose metadata is something else. */
+function checkMetadata(file: string, metadata: unknown): void {
+  const bad = (found: string) =>
+    checkpointError(file, `__metadata__: expected an object of texts, found ${found}; ${AGAIN}`);
+  if (!isObject(metadata)) throw bad(describe(metadata));
+  for (const [key, value] of Object.entries(metadata))
+    if (!isText(key) || !isText(value)) throw bad(`${quote(key)}: ${describe(value)}`);
 }
 
 function tensorInfo(file: string, name: string, entry: unknown, start: number): TensorInfo {
@@ -109,8 +135,8 @@ function tensorInfo(file: string, name: string, entry: unknown, start: number): 
   const dtype = typeof entry.dtype === "string" ? DTYPES.get(entry.dtype) : undefined;
   if (!dtype) throw bad("dtype", `one of ${[...DTYPES.keys()].join(", ")}`, entry.dtype);
   const shape = wholeNumbers(entry.shape);
-  if (!shape || shape.length > MAX_RANK)
-    throw bad("shape", `a list of at most ${MAX_RANK} whole numbers`, entry.shape);
+  if (!shape || shape.some((axis) => axis > MAX_AXIS))
+    throw bad("shape", `a list of at most ${MAX_RANK} whole numbers up to ${MAX_AXIS}`, entry.shape);
   const offsets = wholeNumbers(entry.data_offsets);
   const [begin, end] = offsets ?? [];
   if (begin === undefined || end === undefined || offsets?.length !== 2 || begin > end) {
@@ -127,7 +153,7 @@ function tensorInfo(file: string, name: string, entry: unknown, start: number): 
 }
 
 function wholeNumbers(value: unknown): number[] | undefined {
-  if (!Array.isArray(value)) return undefined;
+  if (!Array.isArray(value) || value.length > MAX_RANK) return undefined;
   const numbers: number[] = [];
   for (const n of value) {
     if (!Number.isSafeInteger(n) || n < 0) return undefined;

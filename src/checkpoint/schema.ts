@@ -34,6 +34,17 @@ export const tokenIds = z.union([tokenId, z.array(tokenId).max(1024)], {
 const MAX_LAYERS = 1024;
 const MAX_WIDTH = 2 ** 20;
 
+/** Entries are looked at where there are no more than so many: zod keeps an issue for each wrong one of a million. */
+function atMost(max: number, what: string) {
+  return expecting(
+    `${what} with at most ${max} entries`,
+    (value): value is object =>
+      typeof value === "object" &&
+      value !== null &&
+      (Array.isArray(value) ? value : Object.keys(value)).length <= max,
+  );
+}
+
 /** Rope of one layer type. `type` is the older name of `rope_type`. */
 const rope = z.looseObject(
   {
@@ -68,7 +79,9 @@ export const textConfig = z.looseObject(
     head_dim: whole(2, 8192).default(256),
     global_head_dim: whole(2, 8192).default(512),
     num_global_key_value_heads: whole(1, 4096).nullish(),
-    per_layer_config: z.record(z.string(), layerOverrides, { error: "an object by layer index" }).nullish(),
+    per_layer_config: atMost(MAX_LAYERS, "an object by layer index")
+      .pipe(z.record(z.string(), layerOverrides, { error: "an object by layer index" }))
+      .nullish(),
     max_position_embeddings: whole(1, 2 ** 31 - 1).optional(),
     rms_norm_eps: positive(1).default(1e-6),
     eos_token_id: tokenIds.nullable().default(1),
@@ -81,7 +94,9 @@ export const textConfig = z.looseObject(
       )
       .nullish(),
     sliding_window: whole(1, 2 ** 31 - 1).optional(),
-    layer_types: z.array(text, { error: "a list of layer types" }).nullish(),
+    layer_types: atMost(MAX_LAYERS, "a list of layer types")
+      .pipe(z.array(text, { error: "a list of layer types" }))
+      .nullish(),
     final_logit_softcapping: positive(1e6).nullish(),
     vocab_size_per_layer_input: whole(0, 2 ** 24).default(262_144),
     hidden_size_per_layer_input: whole(0, MAX_WIDTH).optional(),

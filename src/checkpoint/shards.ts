@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import type { MlxGemmaError } from "../errors.js";
-import { checkpointError, describe, isFile, isObject, quote, readJson } from "./json.js";
+import { checkpointError, describe, isObject, quote } from "./json.js";
+import { isFile, isThere, readJson } from "./plain-file.js";
 import { readSafetensorsHeader } from "./safetensors.js";
 import type { TensorInfo } from "./types.js";
 
@@ -8,7 +9,7 @@ import type { TensorInfo } from "./types.js";
 export const SINGLE = "model.safetensors";
 export const INDEX = "model.safetensors.index.json";
 /** Bounds of an index. */
-export const INDEX_LIMITS = { maxBytes: 64 * 1024 * 1024, maxDepth: 8 } as const;
+export const INDEX_LIMITS = { maxDepth: 8 } as const;
 const MAX_SHARDS = 10_000;
 
 /** The tensors of a folder. */
@@ -33,9 +34,9 @@ export interface TensorDirectory {
  */
 export function openTensors(folder: string): TensorDirectory {
   const single = join(folder, SINGLE);
-  if (isFile(single)) return readSafetensorsHeader(single);
+  if (isThere(single)) return readSafetensorsHeader(single);
   const index = join(folder, INDEX);
-  if (!isFile(index)) {
+  if (!isThere(index)) {
     throw checkpointError(
       folder,
       `expected ${SINGLE} or ${INDEX}, found neither; download the checkpoint's weights`,

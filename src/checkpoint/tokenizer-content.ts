@@ -1,9 +1,11 @@
 import { readFileSync, realpathSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { MlxGemmaError } from "../errors.js";
-import { checkpointError, describe, isFile, isObject, quote, readJson } from "./json.js";
+import { checkpointError, describe, isObject, quote } from "./json.js";
+import { isFile, readJson } from "./plain-file.js";
 
-const LIMITS = { maxBytes: 256 * 1024 * 1024, maxDepth: 32 };
+/** Twice what Gemma 4 has. */
+const LIMITS = { maxBytes: 64 * 1024 * 1024, maxDepth: 32, maxParts: 2 ** 21 };
 const FILE = "tokenizer.json";
 const MAX_ID = 2 ** 24;
 const AGAIN = "download tokenizer.json again";

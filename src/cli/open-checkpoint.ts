@@ -1,4 +1,3 @@
-import { statSync } from "node:fs";
 import { resolve } from "node:path";
 import { type CheckpointFiles, folderFiles } from "../checkpoint/files.js";
 import {
@@ -10,6 +9,7 @@ import {
 } from "../checkpoint/hub/repo-id.js";
 import { assistantCandidates } from "../checkpoint/known-pairs.js";
 import { findAssistant, locateFolder, noAssistant } from "../checkpoint/locate.js";
+import { isFolder } from "../checkpoint/plain-file.js";
 import { MlxGemmaError } from "../errors.js";
 import { type Inspected, inspectFiles } from "../inspect/open.js";
 import type { Progress } from "./ui/progress.js";
@@ -67,8 +67,7 @@ export class CheckpointOpener implements AsyncDisposable {
 
   async #filesOf(text: string | undefined, revision: string | undefined): Promise<CheckpointFiles> {
     const { offline, progress, signal } = this.options;
-    const there =
-      text !== undefined && !isHubOnly(text) && statSync(text, { throwIfNoEntry: false })?.isDirectory();
+    const there = text !== undefined && !isHubOnly(text) && isFolder(text);
     // A folder without a config.json can be looked at, too.
     if (there) return folderFiles(resolve(text));
     const ref = text === undefined ? undefined : parseRepoId(text);

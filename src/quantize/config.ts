@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { isAbsolute, join, relative, resolve } from "node:path";
-import { isObject, readText } from "../checkpoint/json.js";
+import { isObject } from "../checkpoint/json.js";
+import { readText } from "../checkpoint/plain-file.js";
 import { parse, textConfig } from "../checkpoint/schema.js";
 import type { NativeQuantization } from "../mlx/native.js";
 import type { DtypeName } from "../options.js";

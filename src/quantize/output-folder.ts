@@ -1,9 +1,10 @@
 import { randomBytes } from "node:crypto";
-import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, realpathSync, statSync } from "node:fs";
+import { existsSync, lstatSync, mkdirSync, readdirSync, realpathSync } from "node:fs";
 import { mkdir, open, rename, rm, rmdir, unlink, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import { isObject } from "../checkpoint/json.js";
+import { readJson } from "../checkpoint/plain-file.js";
 import { MlxGemmaError } from "../errors.js";
 
 /** In a finished folder: what wrote it, from what, and which files are its own. */
@@ -214,8 +215,7 @@ function isPlain(name: string): boolean {
 
 function readObject(path: string): Readonly<Record<string, unknown>> | undefined {
   try {
-    if (!statSync(path).isFile()) return undefined;
-    const value: unknown = JSON.parse(readFileSync(path, "utf8"));
+    const value = readJson(path);
     return isObject(value) ? value : undefined;
   } catch {
     return undefined;

@@ -1,7 +1,8 @@
 import { join } from "node:path";
 import { locateFolder, openAssistant, openTarget } from "../checkpoint/index.js";
-import { isFile, isObject, readJson } from "../checkpoint/json.js";
-import { openTensors } from "../checkpoint/shards.js";
+import { isObject } from "../checkpoint/json.js";
+import { isFile, readJson } from "../checkpoint/plain-file.js";
+import { INDEX_LIMITS, openTensors } from "../checkpoint/shards.js";
 import type { TensorInfo, WeightPlan } from "../checkpoint/types.js";
 import { MlxGemmaError } from "../errors.js";
 
@@ -83,9 +84,7 @@ export function openSource(path?: string): Source {
 function tensorsOf(folder: string): Pick<Source, "tensors" | "absent"> {
   const directory = openTensors(folder);
   const index = join(folder, "model.safetensors.index.json");
-  const json = isFile(join(folder, "model.safetensors"))
-    ? undefined
-    : readJson(index, { maxBytes: 64 * 2 ** 20 });
+  const json = isFile(join(folder, "model.safetensors")) ? undefined : readJson(index, INDEX_LIMITS);
   const shardOf = isObject(json) && isObject(json.weight_map) ? json.weight_map : {};
   const tensors = new Map<string, TensorInfo>();
   const absent: string[] = [];

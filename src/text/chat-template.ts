@@ -1,7 +1,8 @@
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
-import { checkpointError, describe, isFile, isObject, oneLine, quote, readText } from "../checkpoint/json.js";
+import { checkpointError, describe, isObject, oneLine, quote } from "../checkpoint/json.js";
+import { isThere, readText } from "../checkpoint/plain-file.js";
 import { THINK } from "./channels.js";
 import { tokenizerConfig } from "./tokenizer.js";
 
@@ -33,6 +34,8 @@ const MAX_TEMPLATE = 1024 * 1024;
 const TIME_LIMIT_MS = 2000;
 const START_LIMIT_MS = 20_000;
 const MEMORY_MB = 256;
+/** Characters of a prompt: several times what the longest context holds. */
+const MAX_TEXT = 8 * 1024 * 1024;
 
 /**
  * Finds a folder's chat template: `chat_template.jinja`, else `chat_template` of tokenizer_config.json (a text, or a
@@ -44,7 +47,7 @@ const MEMORY_MB = 256;
 export function openChatTemplate(folder: string): ChatTemplate {
   const config = tokenizerConfig(folder);
   const file = join(folder, "chat_template.jinja");
-  const found = isFile(file)
+  const found = isThere(file)
     ? { where: file, source: readText(file, { maxBytes: MAX_TEMPLATE }) }
     : configured(config.chatTemplate, join(folder, "tokenizer_config.json"));
   if (!found) {
@@ -116,10 +119,10 @@ const WORKER = `
 const { parentPort, workerData } = require("node:worker_threads");
 try {
   const { Template } = require(workerData.jinja);
-  const text = new Template(workerData.source).render(workerData.context);
-  parentPort.postMessage({ text });
+  const text = String(new Template(workerData.source).render(workerData.context));
+  parentPort.postMessage(text.length > workerData.most ? { length: text.length } : { text });
 } catch (error) {
-  parentPort.postMessage({ error: String((error && error.message) || error) });
+  parentPort.postMessage({ error: String((error && error.message) || error).slice(0, 1000) });
 }
 `;
 
@@ -129,11 +132,12 @@ function renderInWorker(
   where: string,
 ): Promise<string> {
   const jinja = createRequire(import.meta.url).resolve("@huggingface/jinja");
+  const most = MAX_TEXT + JSON.stringify(context).length;
   const bad = (what: string) => checkpointError(where, `the chat template ${what}; mend it, or use --raw`);
   return new Promise((resolve, reject) => {
     const worker = new Worker(WORKER, {
       eval: true,
-      workerData: { jinja, source, context },
+      workerData: { jinja, source, context, most },
       env: {},
       execArgv: [],
       resourceLimits: { maxOldGenerationSizeMb: MEMORY_MB, maxYoungGenerationSizeMb: 32, stackSizeMb: 4 },
@@ -157,6 +161,8 @@ function renderInWorker(
       const answer = isObject(message) ? message : {};
       settle(() => {
         if (typeof answer.text === "string") resolve(answer.text);
+        else if (answer.length !== undefined)
+          reject(bad(`expected to make at most ${most} characters, found ${String(answer.length)}`));
         else reject(bad(`fails: ${oneLine(String(answer.error))}`));
       });
     });

@@ -1,20 +1,12 @@
-import { readFileSync } from "node:fs";
-import {
-  checkpointError,
-  describe,
-  isObject,
-  parseJson,
-  quote,
-  reason,
-  statFile,
-} from "../checkpoint/json.js";
+import { isUtf8 } from "node:buffer";
+import { checkpointError, describe, isObject } from "../checkpoint/json.js";
+import { readWhole } from "../checkpoint/plain-file.js";
 import { MlxGemmaError } from "../errors.js";
+import { checkTokenizer, stepsOf } from "./tokenizer-rules.js";
+import { AGAIN, sectionsOf } from "./tokenizer-sections.js";
 
-const MAX_BYTES = 256 * 1024 * 1024;
-const MAX_DEPTH = 32;
-/** Of the sections beside `model`, which are parsed here. */
-const MAX_SECTION = 16 * 1024 * 1024;
-const AGAIN = "download tokenizer.json again";
+/** Twice Gemma 4's. */
+const MAX_BYTES = 64 * 1024 * 1024;
 
 /**
  * What of the text may still change when more tokens come: `bytes`: a run of byte tokens, until it ends;
@@ -31,71 +23,28 @@ export interface TokenizerTraits {
   readonly leading: boolean;
 }
 
-/**
- * Looks into a tokenizer.json without parsing its vocabulary (Gemma's file has 32 MB): checks its size and depth,
- * and reads the sections beside `model`.
- *
- * @throws MlxGemmaError `checkpoint` for a broken file, `unsupported` for a decoder that can't be streamed.
- */
-export function readTraits(file: string): TokenizerTraits {
-  const { size } = statFile(file, AGAIN);
-  if (size > MAX_BYTES)
-    throw checkpointError(file, `expected at most ${MAX_BYTES} bytes, found ${size}; ${AGAIN}`);
-  let bytes: Buffer;
-  try {
-    bytes = readFileSync(file);
-  } catch (error) {
-    throw checkpointError(file, `expected a readable file, found ${reason(error)}; check its permissions`);
-  }
-  const sections = topLevelSections(bytes, file);
-  return {
-    specials: specialTokens(sections.get("added_tokens"), file),
-    ...decoderTraits(sections.get("decoder"), file),
-  };
+/** A tokenizer.json that was read and checked. */
+export interface TokenizerFile {
+  /** For the tokenizer, which must not read a file that may have changed since. */
+  readonly text: string;
+  readonly traits: TokenizerTraits;
 }
 
-/** The values of a JSON object's keys, `model` left out. Mistakes inside `model` are left to the tokenizer. */
-function topLevelSections(bytes: Buffer, file: string): Map<string, unknown> {
-  const sections = new Map<string, unknown>();
-  let depth = 0;
-  let key: string | undefined;
-  let begin = -1; // of the value of `key`
-  let string = -1; // of the last string at depth 1
-  const end = (at: number) => {
-    if (key === undefined || begin < 0) return;
-    if (key !== "model") {
-      if (at - begin > MAX_SECTION)
-        throw checkpointError(
-          file,
-          `${quote(key)}: expected at most ${MAX_SECTION} bytes, found ${at - begin}; ${AGAIN}`,
-        );
-      sections.set(
-        key,
-        parseJson(bytes.toString("utf8", begin, at), `${file}: ${quote(key)}`, { maxDepth: MAX_DEPTH }),
-      );
-    }
-    key = undefined;
-    begin = -1;
-  };
-  for (let i = 0; i < bytes.length; i++) {
-    const c = bytes[i];
-    if (c === 0x22) {
-      const start = i;
-      for (i++; i < bytes.length && bytes[i] !== 0x22; i++) if (bytes[i] === 0x5c) i++;
-      if (depth === 1 && key === undefined) string = start;
-    } else if (c === 0x7b || c === 0x5b) {
-      if (++depth > MAX_DEPTH)
-        throw checkpointError(file, `expected at most ${MAX_DEPTH} levels of nesting, found more; ${AGAIN}`);
-    } else if (c === 0x7d || c === 0x5d) {
-      if (--depth === 0) end(i);
-    } else if (depth === 1 && c === 0x3a && key === undefined && string >= 0) {
-      key = bytes.toString("utf8", string + 1, bytes.lastIndexOf(0x22, i));
-      begin = i + 1;
-    } else if (depth === 1 && c === 0x2c) {
-      end(i);
-    }
-  }
-  return sections;
+/**
+ * Reads a tokenizer.json and checks what it asks for, see {@link checkTokenizer}.
+ *
+ * @throws MlxGemmaError `checkpoint` for a broken file, `unsupported` for what is not run, and a decoder that can't be
+ * streamed.
+ */
+export function readTokenizerFile(file: string): TokenizerFile {
+  const bytes = readWhole(file, MAX_BYTES, AGAIN);
+  if (!isUtf8(bytes))
+    throw checkpointError(file, `expected a tokenizer in UTF-8, found other bytes; ${AGAIN}`);
+  const sections = sectionsOf(bytes, file);
+  const specials = specialTokens(sections.top.get("added_tokens"), file);
+  const traits = { specials, ...decoderTraits(sections.top.get("decoder"), file) };
+  checkTokenizer(sections, file);
+  return { text: bytes.toString("utf8"), traits };
 }
 
 function specialTokens(section: unknown, file: string): Set<string> {
@@ -116,7 +65,7 @@ function decoderTraits(section: unknown, file: string): Pick<TokenizerTraits, "h
   let hold: HoldRule = "none";
   let leading = false;
   let fused = false;
-  for (const step of steps(section, file)) {
+  for (const step of stepsOf(section, "decoders", `${file}: decoder`)) {
     switch (step.type) {
       case "ByteFallback":
         if (!fused) hold = "bytes";
@@ -144,16 +93,6 @@ function decoderTraits(section: unknown, file: string): Pick<TokenizerTraits, "h
     }
   }
   return { hold, leading };
-}
-
-function steps(section: unknown, file: string): Readonly<Record<string, unknown>>[] {
-  const list = isObject(section) && section.type === "Sequence" ? section.decoders : [section];
-  if (!Array.isArray(list))
-    throw checkpointError(file, `decoder: expected a list of decoders, found ${describe(list)}; ${AGAIN}`);
-  return list.map((step) => {
-    if (isObject(step)) return step;
-    throw checkpointError(file, `decoder: expected an object, found ${describe(step)}; ${AGAIN}`);
-  });
 }
 
 function replacesOneCharacter(pattern: unknown): boolean {

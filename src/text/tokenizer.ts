@@ -1,9 +1,10 @@
 import { join } from "node:path";
 import type { Decoder, Tokenizer as RustTokenizer } from "tokenizers";
-import { checkpointError, isFile, isObject, oneLine, readJson } from "../checkpoint/json.js";
+import { checkpointError, isObject, oneLine } from "../checkpoint/json.js";
+import { isThere, readJson } from "../checkpoint/plain-file.js";
 import { MlxGemmaError } from "../errors.js";
 import { Detokenizer, type PieceDecoder } from "./detokenizer.js";
-import { type HoldRule, readTraits, type TokenizerTraits } from "./tokenizer-file.js";
+import { type HoldRule, readTokenizerFile, type TokenizerTraits } from "./tokenizer-file.js";
 
 const MAX_ID = 2 ** 32 - 1;
 
@@ -16,13 +17,13 @@ const MAX_ID = 2 ** 32 - 1;
  */
 export async function openTokenizer(folder: string): Promise<Tokenizer | undefined> {
   const file = join(folder, "tokenizer.json");
-  if (!isFile(file)) return undefined;
-  const traits = readTraits(file);
+  if (!isThere(file)) return undefined;
+  const { text, traits } = readTokenizerFile(file);
   const config = tokenizerConfig(folder);
   const { Tokenizer: Rust } = await loadPackage();
   let rust: RustTokenizer;
   try {
-    rust = Rust.fromFile(file);
+    rust = Rust.fromString(text);
     // A prompt must neither be cut nor filled up, whatever the file was saved with.
     rust.disableTruncation();
     rust.disablePadding();
@@ -144,7 +145,7 @@ export interface TokenizerConfig {
 /** A folder's tokenizer_config.json; defaults when there is none. */
 export function tokenizerConfig(folder: string): TokenizerConfig {
   const file = join(folder, "tokenizer_config.json");
-  const json = isFile(file) ? readJson(file) : {};
+  const json = isThere(file) ? readJson(file) : {};
   if (!isObject(json)) throw checkpointError(file, "expected a JSON object; download the file again");
   const specialTokens: Record<string, string> = {};
   for (const [key, value] of Object.entries(json)) {

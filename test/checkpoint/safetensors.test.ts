@@ -56,7 +56,27 @@ describe("a safetensors header", () => {
     [header({ shape: [-2] }), "shape: expected"],
     [header({ shape: [1.5] }), "shape: expected"],
     [header({ shape: 2 }), "shape: expected"],
-    [header({ shape: [2 ** 40, 2 ** 40] }), "expected 4.8"],
+    [header({ shape: [2 ** 30, 2 ** 30, 2 ** 30] }), "expected 4.9"],
+    [header({ shape: [2 ** 31, 0] }), "shape: expected a list of at most 16 whole numbers up to 2147483647"],
+    [header({ shape: [2 ** 53 + 2] }), "shape: expected"],
+    [header({ shape: ["2"] }), "shape: expected"],
+    [header({ data_offsets: [0, 2 ** 53] }), "data_offsets: expected"],
+    [header({}).replace("[0,8]", "[0,1e400]"), "data_offsets: expected"],
+    [header({}, "\ud800"), "expected a name in Unicode"],
+    [
+      `{"__metadata__":{"format":1},${header({}).slice(1)}`,
+      "__metadata__: expected an object of texts, found format: 1",
+    ],
+    [`{"__metadata__":{"a":"\\ud800"},${header({}).slice(1)}`, "__metadata__: expected an object of texts"],
+    [
+      `{"__metadata__":[],${header({}).slice(1)}`,
+      "__metadata__: expected an object of texts, found a list of 0",
+    ],
+    [`{"__metadata__":{},"__metadata__":{},${header({}).slice(1)}`, "stands twice"],
+    [
+      `{${Array.from({ length: 200_001 }, (_, i) => `"${i}":0`).join()}}`,
+      "expected at most 200000 names, objects and lists",
+    ],
     [header({ shape: Array(20).fill(1) }), "shape: expected"],
     [header({ data_offsets: [8, 0] }), "data_offsets: expected"],
     [header({ data_offsets: [0] }), "data_offsets: expected"],
@@ -94,6 +114,12 @@ describe("a safetensors header", () => {
       read(safetensors(eight, header({ dtype: "?" }, "a\nb\u001b[31m"))),
     );
     expect(message).toContain('"a\\nb\\u001b[31m"');
+  });
+
+  it("refuses bytes that are no text", () => {
+    const bytes = safetensors(eight, header({}, "name"));
+    bytes[bytes.indexOf("name")] = 0xff;
+    expect(thrown("checkpoint", () => read(bytes)).message).toContain("expected a header in UTF-8");
   });
 
   it("refuses a length that is larger than any header", () => {

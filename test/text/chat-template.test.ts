@@ -102,6 +102,21 @@ describe("a chat template", () => {
     expect(message).toMatch(/fails: |still running/);
   });
 
+  const doubled = (times: number, end: string) =>
+    `{% set ns = namespace(s='aaaaaaaaaaaaaaaa') %}{% for i in range(${times}) %}{% set ns.s = ns.s + ns.s %}{% endfor %}${end}`;
+
+  it.each([
+    ["makes more text than any context holds", doubled(24, "{{ ns.s }}"), "expected to make at most 8388"],
+    ["makes more text than there can be", doubled(40, "{{ ns.s }}"), "fails: Invalid string length"],
+    ["fails with a long tale", doubled(20, "{{ raise_exception(ns.s) }}"), "fails: aaaa"],
+  ])("that %s is told in one line", async (_, source, words) => {
+    const before = process.memoryUsage().rss;
+    const { message } = await rejected("checkpoint", openChatTemplate(folderWith(source)).render(CHAT));
+    expect(message).toContain(words);
+    expect(message.length).toBeLessThan(500);
+    expect(process.memoryUsage().rss - before).toBeLessThan(400e6);
+  });
+
   it("that is too large is refused", () => {
     expect(
       thrown("checkpoint", () => openChatTemplate(folderWith("x".repeat(1024 * 1024 + 1)))).message,

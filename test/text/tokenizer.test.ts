@@ -1,13 +1,27 @@
-import { writeFileSync } from "node:fs";
+import { truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { EMBEDDED_TARGET } from "../../src/checkpoint/index.js";
 import { MlxGemmaError } from "../../src/errors.js";
 import { openTokenizer } from "../../src/text/tokenizer.js";
-import { readTraits } from "../../src/text/tokenizer-file.js";
+import { readTokenizerFile } from "../../src/text/tokenizer-file.js";
 import { rejected, temporaryFolder, thrown } from "../checkpoint/helpers.js";
 import { DECODERS, idOf, tinyTokenizer, tokenizerFolder, tokenizerJson } from "./fixtures.js";
+
+const BPE = { type: "BPE", unk_token: "<unk>", fuse_unk: true, vocab: { "<unk>": 0 }, merges: [] };
+const TOKEN = {
+  id: 1,
+  content: "x",
+  single_word: false,
+  lstrip: false,
+  rstrip: false,
+  normalized: false,
+  special: true,
+};
+const ESCAPED = "normalizer with an escape in it";
+const TWICE = "another model";
+const steps = (list: string, each: readonly unknown[]) => ({ type: "Sequence", [list]: each });
 
 describe("encoding", () => {
   it("recognizes special tokens, adds none, and is not cut", async () => {
@@ -81,7 +95,7 @@ describe("tokenizer.json", () => {
     const tricky = { ...rest, model, 'x"y\\': [1, { model: "}" }], decoder, last: "no" };
     for (const text of [JSON.stringify(tricky), JSON.stringify(tricky, null, 2)]) {
       writeFileSync(file, text);
-      const traits = readTraits(file);
+      const { traits } = readTokenizerFile(file);
       expect(traits.hold).toBe("bytes");
       expect(traits.leading).toBe(false);
       expect([...traits.specials]).toEqual(["<pad>", "<eos>", "<bos>", "<unk>", "<|turn>", "<turn|>"]);
@@ -93,7 +107,7 @@ describe("tokenizer.json", () => {
     ["byte level", DECODERS["byte level"], "replacement"],
     ["metaspace", DECODERS.metaspace, "none"],
   ])("tells what its decoder holds: %s", (_, decoder, hold) => {
-    expect(readTraits(join(tokenizerFolder(decoder), "tokenizer.json")).hold).toBe(hold);
+    expect(readTokenizerFile(join(tokenizerFolder(decoder), "tokenizer.json")).traits.hold).toBe(hold);
   });
 
   it.each<[string, unknown]>([
@@ -130,6 +144,138 @@ describe("tokenizer.json", () => {
     expect((await rejected("checkpoint", openTokenizer(folder))).message).toContain(words);
   });
 
+  // Each of the first eight ends the process, or does not end at all, when the tokenizers package gets to see it.
+  it.each<[string, Record<string, unknown>, "unsupported" | "checkpoint", string]>([
+    [
+      "a regular expression that tries for ever",
+      { pre_tokenizer: { type: "Split", pattern: { Regex: "(a+)+$" }, behavior: "Isolated", invert: false } },
+      "unsupported",
+      "pre_tokenizer: the pattern of Split: found a regular expression",
+    ],
+    [
+      "a regular expression in its normalizer",
+      { normalizer: { type: "Replace", pattern: { Regex: "(x+x+)+y" }, content: "" } },
+      "unsupported",
+      "normalizer: the pattern of Replace",
+    ],
+    [
+      "a regular expression in its decoder",
+      { decoder: { type: "Replace", pattern: { Regex: "(x+x+)+y" }, content: "" } },
+      "unsupported",
+      "decoder: the pattern of Replace",
+    ],
+    [
+      "a character map",
+      { normalizer: { type: "Precompiled", precompiled_charsmap: "AAAA" } },
+      "unsupported",
+      "Precompiled",
+    ],
+    [
+      "a character map under an escaped name",
+      { normalizer: undefined, [ESCAPED]: { type: "Precompiled", precompiled_charsmap: "AAAA" } },
+      "unsupported",
+      "Precompiled",
+    ],
+    [
+      "a prefix",
+      { model: { ...BPE, continuing_subword_prefix: "é" } },
+      "unsupported",
+      "continuing_subword_prefix",
+    ],
+    [
+      "replacements that explode",
+      {
+        normalizer: steps(
+          "normalizers",
+          Array(28).fill({ type: "Replace", pattern: { String: "a" }, content: "aa" }),
+        ),
+      },
+      "checkpoint",
+      "at most 256 times longer, found 268435456 times",
+    ],
+    [
+      "replacements that explode in sequences of sequences",
+      {
+        decoder: steps("decoders", [
+          steps("decoders", Array(15).fill({ type: "Replace", pattern: { String: "a" }, content: "aa" })),
+          steps("decoders", Array(15).fill({ type: "Replace", pattern: { String: "a" }, content: "aa" })),
+        ]),
+      },
+      "checkpoint",
+      "times longer",
+    ],
+    [
+      "a list of the wrong section",
+      { normalizer: { type: "Sequence", decoders: [] } },
+      "checkpoint",
+      "a list of normalizers",
+    ],
+    ["chance", { model: { ...BPE, dropout: 0.5 } }, "unsupported", "model.dropout"],
+    ["another model", { model: { ...BPE, type: "Unigram" } }, "unsupported", "model.type"],
+    ["a model of no type", { model: { ...BPE, type: undefined } }, "unsupported", "model.type"],
+    ["a model that is a list", { model: [BPE] }, "checkpoint", "found no model"],
+    [
+      "a token of a megabyte",
+      { model: { ...BPE, vocab: { ["x".repeat(2 ** 20)]: 0 } } },
+      "checkpoint",
+      "texts of at most 4096",
+    ],
+    [
+      "merges of tokens that there are not",
+      { model: { ...BPE, merges: [["zz", "qq"]] } },
+      "checkpoint",
+      "out of vocabulary",
+    ],
+    [
+      "more added tokens than can be",
+      { added_tokens: Array(30_000).fill(TOKEN) },
+      "checkpoint",
+      "at most 200000 names, objects and lists",
+    ],
+    ["a model twice", { [TWICE]: BPE }, "checkpoint", "stands twice"],
+  ])("with %s is refused", async (_, change, code, words) => {
+    const folder = temporaryFolder();
+    const text = JSON.stringify({ ...tokenizerJson(DECODERS.gemma), ...change });
+    writeFileSync(
+      join(folder, "tokenizer.json"),
+      text.replace(ESCAPED, "n\\u006frmalizer").replace(TWICE, "model"),
+    );
+    const start = performance.now();
+    expect((await rejected(code, openTokenizer(folder))).message).toContain(words);
+    expect(performance.now() - start).toBeLessThan(2000);
+  });
+
+  it("with merges that lead in a circle, or nowhere, encodes what it can", async () => {
+    const folder = temporaryFolder();
+    const model = {
+      ...BPE,
+      vocab: { "<unk>": 0, a: 1, b: 2, ab: 3, ba: 4, aba: 5, "": 6 },
+      merges: [
+        ["a", "b"],
+        ["b", "a"],
+        ["ab", "a"],
+        ["a", "ba"],
+        ["", "a"],
+        ["a", ""],
+      ],
+    };
+    writeFileSync(
+      join(folder, "tokenizer.json"),
+      JSON.stringify({ ...tokenizerJson(DECODERS.gemma), added_tokens: [], model }),
+    );
+    const tokenizer = await openTokenizer(folder);
+    expect(tokenizer?.decode((await tokenizer.encode("ab".repeat(5000))) ?? [])).toBe("ab".repeat(5000));
+  });
+
+  it("that is larger than any is refused unread", () => {
+    const file = join(temporaryFolder(), "tokenizer.json");
+    writeFileSync(file, "{");
+    truncateSync(file, 2 ** 40);
+    expect(thrown("checkpoint", () => readTokenizerFile(file)).message).toContain(
+      "expected at most 67108864 bytes",
+    );
+  });
+
   it("never crashes or hangs when mutated", async () => {
     const folder = temporaryFolder();
     const file = join(folder, "tokenizer.json");
@@ -157,6 +303,8 @@ describe("tokenizer.json", () => {
   });
 
   it("that is not a file is refused", () => {
-    expect(thrown("checkpoint", () => readTraits(temporaryFolder())).message).toContain("found a folder");
+    expect(thrown("checkpoint", () => readTokenizerFile(temporaryFolder())).message).toContain(
+      "found a folder",
+    );
   });
 });

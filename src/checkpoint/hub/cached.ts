@@ -1,6 +1,8 @@
 import { statSync } from "node:fs";
 import { join } from "node:path";
-import { isFile, isObject, readJson } from "../json.js";
+import { isObject } from "../json.js";
+import { isFile, readJson } from "../plain-file.js";
+import { INDEX_LIMITS } from "../shards.js";
 import { cacheFolder } from "./environment.js";
 import {
   cachedIds,
@@ -76,7 +78,7 @@ function missingOf(repo: RepoFolder, commit: string, names: readonly string[]): 
 
 function shardsOf(index: string): string[] | undefined {
   try {
-    return neededShards(readJson(index, { maxBytes: 64 * 1024 * 1024, maxDepth: 8 }));
+    return neededShards(readJson(index, INDEX_LIMITS));
   } catch {
     return undefined;
   }

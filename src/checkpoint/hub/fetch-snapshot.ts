@@ -2,7 +2,9 @@ import { statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { MlxGemmaError } from "../../errors.js";
 import { size } from "../../units.js";
-import { describe, isObject, readJson } from "../json.js";
+import { describe, isObject } from "../json.js";
+import { readJson } from "../plain-file.js";
+import { INDEX_LIMITS } from "../shards.js";
 import type { HubClient } from "./client.js";
 import { bytesHad, type DownloadContext, download } from "./download.js";
 import { diskError, hubError } from "./errors.js";
@@ -155,7 +157,7 @@ function checkFamily(file: string, name: string): void {
 }
 
 function shardsOf(index: string): string[] {
-  const shards = neededShards(readJson(index, { maxBytes: 64 * 1024 * 1024, maxDepth: 8 }));
+  const shards = neededShards(readJson(index, INDEX_LIMITS));
   if (shards) return shards;
   throw new MlxGemmaError(
     "checkpoint",

@@ -1,5 +1,6 @@
 import { join } from "node:path";
-import { isObject, readJson } from "../json.js";
+import { isObject } from "../json.js";
+import { readJson } from "../plain-file.js";
 import { CONFIG } from "./selection.js";
 
 /** What a Gemma 4 checkpoint is, as its config.json says. */

@@ -2,6 +2,7 @@ import { appendFileSync, chmodSync, mkdirSync, readFileSync, writeFileSync } fro
 import { homedir } from "node:os";
 import { dirname, isAbsolute, join } from "node:path";
 import { errorCode } from "../../checkpoint/hub/errors.js";
+import { isFile, isPresent } from "../../checkpoint/plain-file.js";
 
 /** Lines that a session starts with. */
 const LINES = 1000;
@@ -46,10 +47,14 @@ export class History {
   #trying(work: (file: string) => void): void {
     if (this.#file === undefined) return;
     try {
+      // A pipe that nobody reads would be waited for.
+      if (isPresent(this.#file) && !isFile(this.#file)) throw new Error("no plain file");
       work(this.#file);
     } catch (error) {
       if (!this.#told) {
-        this.tell(`${this.#file}: the history can't be kept there (${errorCode(error)}); see --no-history`);
+        this.tell(
+          `${this.#file}: the history can't be kept there (${errorCode(error) || "no plain file"}); see --no-history`,
+        );
       }
       this.#told = true;
     }

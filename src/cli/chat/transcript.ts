@@ -51,8 +51,9 @@ export function loadTranscript(path: string): Transcript {
     new MlxGemmaError("usage", `${path}: expected a conversation that /save wrote, found ${found}`);
   let json: unknown;
   try {
-    const { size } = statSync(file);
-    if (size > MAX_BYTES) throw bad(`${size} bytes, more than ${MAX_BYTES}`);
+    const stats = statSync(file);
+    if (!stats.isFile()) throw bad("no plain file");
+    if (stats.size > MAX_BYTES) throw bad(`${stats.size} bytes, more than ${MAX_BYTES}`);
     json = JSON.parse(readFileSync(file, "utf8"));
   } catch (error) {
     if (error instanceof MlxGemmaError) throw error;
