@@ -1,5 +1,5 @@
 import type { LayerType } from "../mlx/native.js";
-import { checkpointError } from "./json.js";
+import { checkpointError, describe } from "./json.js";
 import { at, type Place, type TextConfig, unsupported } from "./schema.js";
 import type { RopeParameters } from "./types.js";
 
@@ -26,7 +26,7 @@ export function ropeParameters(config: TextConfig, type: LayerType, place: Place
   }
   const kind = given.rope_type ?? given.type ?? "default";
   if (kind !== "default" && kind !== "proportional") {
-    throw unsupported(where, `the model wants rope of type ${JSON.stringify(kind)}`);
+    throw unsupported(where, `the model wants rope of type ${describe(kind)}`);
   }
   // The reference's "default" rope looks at theta alone.
   return kind === "default"

@@ -37,7 +37,11 @@ export interface TokenizerFile {
  * streamed.
  */
 export function readTokenizerFile(file: string): TokenizerFile {
-  const bytes = readWhole(file, MAX_BYTES, AGAIN);
+  return readTokenizer(readWhole(file, MAX_BYTES, AGAIN), file);
+}
+
+/** As {@link readTokenizerFile}, of a file's bytes. */
+export function readTokenizer(bytes: Buffer, file: string): TokenizerFile {
   if (!isUtf8(bytes))
     throw checkpointError(file, `expected a tokenizer in UTF-8, found other bytes; ${AGAIN}`);
   const sections = sectionsOf(bytes, file);

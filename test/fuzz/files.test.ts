@@ -1,0 +1,45 @@
+import { spawnSync } from "node:child_process";
+import { describe, expect, it } from "vitest";
+import * as z from "../../src/zod.js";
+
+const row = z.looseObject({
+  target: z.string(),
+  tried: z.number(),
+  taken: z.number().optional(),
+  refused: z.record(z.string(), z.number()).optional(),
+  finding: z.object({ index: z.number(), what: z.string() }).optional(),
+});
+
+// The nightly form, `npm run fuzz:files`, tries a million.
+describe("hostile files", () => {
+  const { stdout, status } = spawnSync(process.execPath, ["scripts/fuzz-files.mjs", "--count", "16000"], {
+    encoding: "utf8",
+    timeout: 100_000,
+  });
+  const rows = stdout
+    .split("\n")
+    .flatMap((line) => (line.startsWith("{") ? [row.parse(JSON.parse(line))] : []));
+
+  it("are taken or refused in one line, the known ones and thousands of others", () => {
+    expect(stdout).toMatch(/\n16000 inputs, 0 wrong\n$/);
+    expect(status).toBe(0);
+  });
+
+  it.each(["header", "index", "config", "tokenizer", "template"])(
+    "of kind %s are of both sorts",
+    (target) => {
+      const { taken = 0, refused = {} } = rows.find((one) => one.target === target) ?? {};
+      expect(taken).toBeGreaterThan(0);
+      expect(refused.checkpoint).toBeGreaterThan(0);
+    },
+  );
+
+  it.each(["header", "index", "tokenizer"])(
+    "of kind %s find a check that is left out (negative control)",
+    (target) => {
+      expect(rows.find((one) => one.target === `${target}-unchecked`)?.finding?.what).toMatch(
+        /Assertion|process|hangs/,
+      );
+    },
+  );
+});
