@@ -179,9 +179,13 @@ void by_blocks(const Call& call, int tasks_wanted) {
       }
     });
   }
-  for (int head = 0; head < call.kv_heads; ++head) {
-    for (int r = 0; r < rows; ++r) {
-      float* total = totals + (static_cast<std::size_t>(head) * rows + r) * row;
+  // Each row's blocks in order; which thread takes a row is left to chance.
+  const int sums = static_cast<int>(all);
+  const int sum_tasks = task_count(2.0 * sums * count * call.padded, sums);
+  parallel_for(sum_tasks, [&](int task) {
+    for (int i = sums * task / sum_tasks; i < sums * (task + 1) / sum_tasks; ++i) {
+      const int head = i / rows, r = i % rows;
+      float* total = totals + i * row;
       std::memset(total, 0, row * sizeof(float));
       SoftmaxState state = kNothing;
       bool started = false;
@@ -193,7 +197,7 @@ void by_blocks(const Call& call, int tasks_wanted) {
       }
       store_row(call, head, r, state, total, started);
     }
-  }
+  });
 }
 
 class Attention : public CpuPrimitive {

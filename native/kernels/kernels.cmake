@@ -48,3 +48,4 @@ set(MLX_GEMMA_KERNEL_TEST_SOURCES
     ${_kernels}/test/law_test.cpp
     ${_kernels}/test/products_test.cpp
     ${_kernels}/test/quantized_test.cpp)
+set(MLX_GEMMA_KERNEL_BENCH_SOURCES ${_kernels}/test/bench_context.cpp ${_kernels}/test/kernels_bench.cpp)

@@ -99,9 +99,11 @@ inline void dot_tile(const float* x, std::ptrdiff_t x_stride, const T* w, std::p
     half.template operator()<1>();
   }
   if (k < n) {
+#pragma GCC unroll 16
     for (int c = 0; c < C; ++c) {
       typename V::Float first, second;
       load_partial<V>(w + c * w_stride + k, n - k, first, second);
+#pragma GCC unroll 16
       for (int r = 0; r < R; ++r) {
         sums[r][c] = V::fma(first, V::load(x + r * x_stride + k), sums[r][c]);
         sums[r][c] = V::fma(second, V::load(x + r * x_stride + k + V::lanes), sums[r][c]);

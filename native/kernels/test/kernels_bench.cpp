@@ -1,25 +1,20 @@
 // Milliseconds of the kernels beside MLX's own operations; "ours" leaves those out. Minima over repeats, for
 // machines with company.
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <functional>
 #include <string>
 
+#include "bench.h"
 #include "kernels/isa.h"
 #include "kernels/kernels.h"
 #include "kernels/mlx_operations.h"
-#include "mlx/mlx.h"
 
 namespace mx = mlx::core;
 namespace k = mlx_gemma::kernels;
 
-namespace {
+namespace mlx_gemma::kernels::bench {
 
-using Clock = std::chrono::steady_clock;
-
-/** Milliseconds of one call in a chain of `chain` independent ones, evaluated together. */
-double best_ms(const std::function<mx::array()>& call, int chain = 1, double budget_ms = 400) {
+double best_ms(const std::function<mx::array()>& call, int chain, double budget_ms) {
   double best = 1e30;
   const auto start = Clock::now();
   for (int i = 0; i < 200; ++i) {
@@ -39,6 +34,14 @@ mx::array random(mx::Shape shape, mx::Dtype dtype) {
   mx::eval(a);
   return a;
 }
+
+}  // namespace mlx_gemma::kernels::bench
+
+namespace {
+
+using k::bench::best_ms;
+using k::bench::Clock;
+using k::bench::random;
 
 void bench_linear(int outputs, int inputs, mx::Dtype dtype, const char* label, bool beside) {
   const mx::array weight = random({outputs, inputs}, dtype);
@@ -261,6 +264,7 @@ int main(int argc, char** argv) {
     bench_rows(240, 768);
     bench_rows(96, 3072);
   }
+  if (what == "all" || what == "context") k::bench::context();
   if (what == "ours") {
     bench_linear(4096, 4096, mx::bfloat16, "bf16", false);
     bench_linear(3072, 768, mx::bfloat16, "bf16", false);
