@@ -1,15 +1,15 @@
-import { benchCommand } from "./bench.js";
-import { chatCommand } from "./chat.js";
 import { CliCommand } from "./command.js";
-import { completionCommand } from "./completion.js";
-import { doctorCommand } from "./doctor.js";
+import { benchCommand } from "./commands/bench.js";
+import { chatCommand } from "./commands/chat.js";
+import { completionCommand } from "./commands/completion.js";
+import { doctorCommand } from "./commands/doctor.js";
+import { generateCommand } from "./commands/generate.js";
+import { inspectWeightsCommand } from "./commands/inspect-weights.js";
+import { modelsCommand } from "./commands/models.js";
+import { pullCommand } from "./commands/pull.js";
+import { quantizeCommand } from "./commands/quantize.js";
+import { reportCommand } from "./commands/report.js";
 import { EXIT_HELP } from "./exit-codes.js";
-import { generateCommand } from "./generate.js";
-import { inspectWeightsCommand } from "./inspect-weights.js";
-import { modelsCommand } from "./models.js";
-import { pullCommand } from "./pull.js";
-import { quantizeCommand } from "./quantize.js";
-import { reportCommand } from "./report.js";
 import type { Settings } from "./settings/apply.js";
 import { versionText } from "./version.js";
 

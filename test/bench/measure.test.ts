@@ -3,7 +3,7 @@ import { bench } from "../../src/bench/bench.js";
 import { type Generation, generationsOf } from "../../src/bench/generation.js";
 import { type MeasureProgress, measure } from "../../src/bench/measure.js";
 import { jobsOf } from "../../src/bench/plan.js";
-import { complaintOf } from "../../src/cli/run-bench.js";
+import { complaintOf } from "../../src/cli/commands/run-bench.js";
 import type { MlxArray } from "../../src/mlx/array.js";
 import type { StepOutput, Target, TargetSession } from "../../src/target/target.js";
 import { fakePair, type Script, scriptedDrafter, scriptedTarget, VOCAB } from "../support/fakes.js";

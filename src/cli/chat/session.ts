@@ -1,7 +1,7 @@
 import type { Conversation, ConversationEvent } from "../../chat/conversation.js";
 import { MlxGemmaError } from "../../errors.js";
 import type { LoadedPair } from "../../load.js";
-import type { ChatFlags } from "../chat.js";
+import type { ChatFlags } from "../commands/chat.js";
 import { colours } from "../ui/colour.js";
 import type { Progress } from "../ui/progress.js";
 import { statisticsLine, statisticsTable, writeStatistics } from "../ui/statistics.js";

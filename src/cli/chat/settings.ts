@@ -1,5 +1,5 @@
 import type { AnswerOptions } from "../../chat/conversation.js";
-import type { ChatFlags } from "../chat.js";
+import type { ChatFlags } from "../commands/chat.js";
 
 /** What the commands of a chat change: numbers of decoding, and what is shown. */
 export interface Settings {

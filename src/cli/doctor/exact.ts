@@ -1,5 +1,5 @@
 import { checkExactness } from "../../speculative/exactness.js";
-import type { DoctorFlags } from "../doctor.js";
+import type { DoctorFlags } from "../commands/doctor.js";
 import { openPair } from "../open-pair.js";
 import type { Progress } from "../ui/progress.js";
 import type { Look } from "./report.js";

@@ -1,6 +1,6 @@
 import type { ChalkInstance } from "chalk";
 import { size } from "../../units.js";
-import type { ListedModel, Models } from "../run-models.js";
+import type { ListedModel, Models } from "../commands/run-models.js";
 import { columnsTable } from "./columns.js";
 import { withShortHome } from "./home.js";
 import { wrapWords } from "./wrap.js";

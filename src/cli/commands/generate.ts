@@ -1,9 +1,9 @@
 import { Option } from "commander";
-import { DEFAULTS } from "../options.js";
-import { CliCommand } from "./command.js";
-import type { Flags } from "./flags.js";
-import { idsOption } from "./options.js";
-import { decodingOptions, pairOptions, withOptions } from "./pair-options.js";
+import { DEFAULTS } from "../../options.js";
+import { CliCommand } from "../command.js";
+import type { Flags } from "../flags.js";
+import { idsOption } from "../options.js";
+import { decodingOptions, pairOptions, withOptions } from "../pair-options.js";
 
 /** `mlx-gemma generate`: its options. What it does is loaded when it runs, so that `--help` is quick. */
 export function generateCommand(): CliCommand {

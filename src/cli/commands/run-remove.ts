@@ -1,10 +1,10 @@
 import { createInterface } from "node:readline/promises";
-import { cacheFolder, describeRepo, parseRepoId, removeCached } from "../checkpoint/hub/index.js";
-import { MlxGemmaError } from "../errors.js";
-import { size } from "../units.js";
-import { EXIT_CODES } from "./exit-codes.js";
+import { cacheFolder, describeRepo, parseRepoId, removeCached } from "../../checkpoint/hub/index.js";
+import { MlxGemmaError } from "../../errors.js";
+import { size } from "../../units.js";
+import { EXIT_CODES } from "../exit-codes.js";
+import { writeJson } from "../stdout.js";
 import type { RemoveFlags } from "./models.js";
-import { writeJson } from "./stdout.js";
 
 /** Runs `mlx-gemma models rm`. */
 export async function runRemove(repository: string, flags: RemoveFlags): Promise<void> {

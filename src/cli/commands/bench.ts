@@ -5,15 +5,15 @@ import {
   type OutputFormat,
   SUITES,
   type SuiteName,
-} from "../bench/options.js";
-import { MlxGemmaError } from "../errors.js";
-import { MAX_DRAFT_TOKENS } from "../options.js";
-import { CliCommand } from "./command.js";
-import type { PairFlags } from "./flags.js";
-import { choiceOption, listOption, numberOption, textsOption } from "./options.js";
-import { pairOptions, withOptions } from "./pair-options.js";
-import { type GivenSampling, samplingOption } from "./sampling-option.js";
-import type { ColourMode } from "./ui/colour-mode.js";
+} from "../../bench/options.js";
+import { MlxGemmaError } from "../../errors.js";
+import { MAX_DRAFT_TOKENS } from "../../options.js";
+import { CliCommand } from "../command.js";
+import type { PairFlags } from "../flags.js";
+import { choiceOption, listOption, numberOption, textsOption } from "../options.js";
+import { pairOptions, withOptions } from "../pair-options.js";
+import { type GivenSampling, samplingOption } from "../sampling-option.js";
+import type { ColourMode } from "../ui/colour-mode.js";
 
 /** The options of `bench`, as they were parsed. */
 export interface BenchFlags extends Omit<PairFlags, "draftTokens"> {

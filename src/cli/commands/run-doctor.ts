@@ -1,18 +1,18 @@
-import { MlxGemmaError } from "../errors.js";
-import { exactLook } from "./doctor/exact.js";
-import { hubLooks } from "./doctor/hub.js";
-import { MACHINE } from "./doctor/machine.js";
-import { type Check, type Look, reportOf, take } from "./doctor/report.js";
-import { selfTest } from "./doctor/self-test.js";
-import { SOFTWARE } from "./doctor/software.js";
+import { MlxGemmaError } from "../../errors.js";
+import { exactLook } from "../doctor/exact.js";
+import { hubLooks } from "../doctor/hub.js";
+import { MACHINE } from "../doctor/machine.js";
+import { type Check, type Look, reportOf, take } from "../doctor/report.js";
+import { selfTest } from "../doctor/self-test.js";
+import { SOFTWARE } from "../doctor/software.js";
+import { EXIT_OTHER } from "../exit-codes.js";
+import { onInterruption } from "../interruption.js";
+import { checkPairFlags } from "../open-pair.js";
+import { write, writeJson } from "../stdout.js";
+import { colours } from "../ui/colour.js";
+import { checkLines, closingLine } from "../ui/doctor-lines.js";
+import { openProgress } from "../ui/progress.js";
 import type { DoctorFlags } from "./doctor.js";
-import { EXIT_OTHER } from "./exit-codes.js";
-import { onInterruption } from "./interruption.js";
-import { checkPairFlags } from "./open-pair.js";
-import { write, writeJson } from "./stdout.js";
-import { colours } from "./ui/colour.js";
-import { checkLines, closingLine } from "./ui/doctor-lines.js";
-import { openProgress } from "./ui/progress.js";
 
 /** Runs `mlx-gemma doctor`. Sets the exit code when a check fails or it was interrupted. */
 export async function runDoctor(flags: DoctorFlags): Promise<void> {

@@ -1,10 +1,10 @@
-import { bashCompletion } from "./completion/bash.js";
-import { fishCompletion } from "./completion/fish.js";
-import { shellCommands } from "./completion/tree.js";
-import { zshCompletion } from "./completion/zsh.js";
+import { bashCompletion } from "../completion/bash.js";
+import { fishCompletion } from "../completion/fish.js";
+import { shellCommands } from "../completion/tree.js";
+import { zshCompletion } from "../completion/zsh.js";
+import { makeProgram } from "../program.js";
+import { write, writeJson } from "../stdout.js";
 import type { CompletionFlags } from "./completion.js";
-import { makeProgram } from "./program.js";
-import { write, writeJson } from "./stdout.js";
 
 const SCRIPTS = { bash: bashCompletion, zsh: zshCompletion, fish: fishCompletion } as const;
 

@@ -1,13 +1,13 @@
-import { MlxGemmaError } from "../errors.js";
-import type { Inspected } from "../inspect/open.js";
-import type { Difference, Inspection, PairView } from "../inspect/schema.js";
-import { EXIT_FINDINGS } from "./exit-codes.js";
+import { MlxGemmaError } from "../../errors.js";
+import type { Inspected } from "../../inspect/open.js";
+import type { Difference, Inspection, PairView } from "../../inspect/schema.js";
+import { EXIT_FINDINGS } from "../exit-codes.js";
+import { onInterruption } from "../interruption.js";
+import { CheckpointOpener } from "../open-checkpoint.js";
+import { write, writeJson } from "../stdout.js";
+import { colours } from "../ui/colour.js";
+import { openProgress, type Progress } from "../ui/progress.js";
 import type { InspectFlags } from "./inspect-weights.js";
-import { onInterruption } from "./interruption.js";
-import { CheckpointOpener } from "./open-checkpoint.js";
-import { write, writeJson } from "./stdout.js";
-import { colours } from "./ui/colour.js";
-import { openProgress, type Progress } from "./ui/progress.js";
 
 /** Runs `mlx-gemma inspect-weights`. Sets the exit code for findings and interruptions; an error is thrown. */
 export async function runInspectWeights(checkpoint: string | undefined, flags: InspectFlags): Promise<void> {
@@ -40,18 +40,18 @@ async function viewOf(inspected: Inspected, run: Run, opener: CheckpointOpener):
   const { flags } = run;
   const pattern = flags.tensors === true ? undefined : flags.tensors;
   if (flags.check) {
-    const { check } = await import("../inspect/check.js");
+    const { check } = await import("../../inspect/check.js");
     const readValues = inspected.facts.folder !== null && flags.headersOnly !== true;
     return await check(inspected, { readValues, ...(await reading(run)) });
   }
   if (flags.pair !== undefined) {
-    const { comparePair } = await import("../inspect/pair.js");
+    const { comparePair } = await import("../../inspect/pair.js");
     const assistant =
       flags.pair === "assistant" ? opener.openAssistantOf(inspected) : opener.open(flags.pair);
     return comparePair(inspected, await assistant);
   }
   if (flags.diff !== undefined) {
-    const { diff } = await import("../inspect/diff.js");
+    const { diff } = await import("../../inspect/diff.js");
     const other = await opener.open(flags.diff);
     const readValues = flags.stats === true;
     if (readValues) for (const side of [inspected, other]) requireLocal(side);
@@ -59,13 +59,13 @@ async function viewOf(inspected: Inspected, run: Run, opener: CheckpointOpener):
   }
   if (flags.stats) {
     requireLocal(inspected);
-    const { statsOf } = await import("../inspect/stats.js");
+    const { statsOf } = await import("../../inspect/stats.js");
     return await statsOf(inspected, pattern, await reading(run));
   }
-  if (flags.tree) return (await import("../inspect/tree.js")).treeOf(inspected, pattern);
+  if (flags.tree) return (await import("../../inspect/tree.js")).treeOf(inspected, pattern);
   if (flags.tensors !== undefined)
-    return (await import("../inspect/tensors.js")).listTensors(inspected, pattern);
-  return (await import("../inspect/summary.js")).summarize(inspected, flags.bandwidth * 1e9);
+    return (await import("../../inspect/tensors.js")).listTensors(inspected, pattern);
+  return (await import("../../inspect/summary.js")).summarize(inspected, flags.bandwidth * 1e9);
 }
 
 function requireLocal({ facts: { name, folder } }: Inspected): void {
@@ -77,7 +77,7 @@ function requireLocal({ facts: { name, folder } }: Inspected): void {
 }
 
 async function reading({ flags, progress, signal }: Run) {
-  const { picture } = await import("./ui/download-bar.js");
+  const { picture } = await import("../ui/download-bar.js");
   const since = performance.now();
   return {
     signal,
@@ -93,7 +93,7 @@ async function reading({ flags, progress, signal }: Run) {
 }
 
 async function asText(view: Inspection, flags: InspectFlags): Promise<string> {
-  const { inspectionText } = await import("./ui/inspect/view.js");
+  const { inspectionText } = await import("../ui/inspect/view.js");
   const { stdout } = process;
   const columns = stdout.isTTY ? stdout.columns || 80 : Number.POSITIVE_INFINITY;
   return `${await inspectionText(view, { chalk: colours(flags.color, stdout), columns })}\n`;

@@ -4,15 +4,15 @@ import {
   type ResolveOptions,
   resolveFirst,
   resolveRepo,
-} from "../checkpoint/hub/index.js";
-import { assistantCandidates } from "../checkpoint/known-pairs.js";
-import { MlxGemmaError } from "../errors.js";
-import { size } from "../units.js";
-import { onInterruption } from "./interruption.js";
+} from "../../checkpoint/hub/index.js";
+import { assistantCandidates } from "../../checkpoint/known-pairs.js";
+import { MlxGemmaError } from "../../errors.js";
+import { size } from "../../units.js";
+import { onInterruption } from "../interruption.js";
+import { write, writeJson } from "../stdout.js";
+import { downloadBar } from "../ui/download-bar.js";
+import { openProgress, type Progress } from "../ui/progress.js";
 import type { PullFlags } from "./pull.js";
-import { write, writeJson } from "./stdout.js";
-import { downloadBar } from "./ui/download-bar.js";
-import { openProgress, type Progress } from "./ui/progress.js";
 
 /** Runs `mlx-gemma pull`. Sets the exit code when it was interrupted; an error is thrown. */
 export async function runPull(repository: string, flags: PullFlags): Promise<void> {

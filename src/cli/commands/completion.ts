@@ -1,5 +1,5 @@
 import { Argument } from "commander";
-import { CliCommand } from "./command.js";
+import { CliCommand } from "../command.js";
 
 const SHELLS = ["bash", "zsh", "fish"] as const;
 type Shell = (typeof SHELLS)[number];

@@ -1,14 +1,14 @@
 import { statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { type CachedSnapshot, cacheFolder, gemmaOf, listCached } from "../checkpoint/hub/index.js";
-import { EMBEDDED_TARGET } from "../checkpoint/index.js";
-import { assistantCandidates, KNOWN_PAIRS } from "../checkpoint/known-pairs.js";
-import type { JsonOf } from "./json-schemas.js";
-import { bf16Bytes, CONTEXT, fourBitBytes, KNOWN_SIZES } from "./known-sizes.js";
+import { type CachedSnapshot, cacheFolder, gemmaOf, listCached } from "../../checkpoint/hub/index.js";
+import { EMBEDDED_TARGET } from "../../checkpoint/index.js";
+import { assistantCandidates, KNOWN_PAIRS } from "../../checkpoint/known-pairs.js";
+import type { JsonOf } from "../json-schemas.js";
+import { bf16Bytes, CONTEXT, fourBitBytes, KNOWN_SIZES } from "../known-sizes.js";
+import { write, writeJson } from "../stdout.js";
+import { colours } from "../ui/colour.js";
+import { modelsTables } from "../ui/models-table.js";
 import type { ModelsFlags } from "./models.js";
-import { write, writeJson } from "./stdout.js";
-import { colours } from "./ui/colour.js";
-import { modelsTables } from "./ui/models-table.js";
 
 /** All that `models` tells. */
 export type Models = JsonOf<"models">;

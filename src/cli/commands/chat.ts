@@ -1,9 +1,9 @@
 import { Option } from "commander";
-import { CliCommand } from "./command.js";
-import type { DecodingFlags, PairFlags } from "./flags.js";
-import { numberOption } from "./options.js";
-import { decodingOptions, pairOptions, withOptions } from "./pair-options.js";
-import type { ColourMode } from "./ui/colour-mode.js";
+import { CliCommand } from "../command.js";
+import type { DecodingFlags, PairFlags } from "../flags.js";
+import { numberOption } from "../options.js";
+import { decodingOptions, pairOptions, withOptions } from "../pair-options.js";
+import type { ColourMode } from "../ui/colour-mode.js";
 
 /** The most tokens of an answer: more than `generate`'s, for thoughts count too. */
 const MAX_TOKENS = 2048;

@@ -1,12 +1,12 @@
-import { checkSaved, type FileUse, readUserJson } from "../bench/read-file.js";
-import { reportSchema } from "../bench/report.js";
-import { isObject } from "../checkpoint/json.js";
-import { FORMAT as TRACE_FORMAT, traceSchema } from "../trace/schema.js";
-import { benchPage } from "./html/bench-page.js";
-import { tracePage } from "./html/trace-page.js";
-import { checkOutputs, writeOutput } from "./output-file.js";
+import { checkSaved, type FileUse, readUserJson } from "../../bench/read-file.js";
+import { reportSchema } from "../../bench/report.js";
+import { isObject } from "../../checkpoint/json.js";
+import { FORMAT as TRACE_FORMAT, traceSchema } from "../../trace/schema.js";
+import { benchPage } from "../html/bench-page.js";
+import { tracePage } from "../html/trace-page.js";
+import { checkOutputs, writeOutput } from "../output-file.js";
+import { write, writeJson } from "../stdout.js";
 import type { ReportFlags } from "./report.js";
-import { write, writeJson } from "./stdout.js";
 
 const FILE: FileUse = {
   option: "report",

@@ -1,9 +1,9 @@
 import { Option } from "commander";
-import { DTYPES, type DtypeName } from "../options.js";
-import { BITS, GROUP_SIZES, MODES, RECIPE_NAMES } from "../quantize/options.js";
-import { CliCommand } from "./command.js";
-import { choiceOption, numberOption } from "./options.js";
-import type { ColourMode } from "./ui/colour-mode.js";
+import { DTYPES, type DtypeName } from "../../options.js";
+import { BITS, GROUP_SIZES, MODES, RECIPE_NAMES } from "../../quantize/options.js";
+import { CliCommand } from "../command.js";
+import { choiceOption, numberOption } from "../options.js";
+import type { ColourMode } from "../ui/colour-mode.js";
 
 /** The options of `quantize`, as they were parsed. */
 export interface QuantizeFlags {

@@ -1,5 +1,5 @@
-import { CliCommand } from "./command.js";
-import type { ColourMode } from "./ui/colour-mode.js";
+import { CliCommand } from "../command.js";
+import type { ColourMode } from "../ui/colour-mode.js";
 
 /** The options of `models`, as they were parsed. */
 export interface ModelsFlags {

@@ -1,4 +1,4 @@
-import { CliCommand } from "./command.js";
+import { CliCommand } from "../command.js";
 
 /** The options of `report`, as they were parsed. */
 export interface ReportFlags {

@@ -1,19 +1,19 @@
-import { aboutMachine } from "../bench/about.js";
-import { MlxGemmaError } from "../errors.js";
-import { generate } from "../generate.js";
-import type { LoadedPair } from "../load.js";
-import { type EndEvent, writeAnswer } from "./answer.js";
-import { type Flags, notesOn } from "./flags.js";
-import { onInterruption } from "./interruption.js";
-import type { JsonOf } from "./json-schemas.js";
-import { checkPairFlags, openPair } from "./open-pair.js";
-import { checkOutputs } from "./output-file.js";
-import { type Prompt, readPrompt } from "./prompt.js";
-import { outliveReader, writeJson } from "./stdout.js";
-import { recorderFor, traceSettings, writeTrace } from "./trace-output.js";
-import { colours } from "./ui/colour.js";
-import { openProgress } from "./ui/progress.js";
-import { writeStatistics } from "./ui/statistics.js";
+import { aboutMachine } from "../../bench/about.js";
+import { MlxGemmaError } from "../../errors.js";
+import { generate } from "../../generate.js";
+import type { LoadedPair } from "../../load.js";
+import { type EndEvent, writeAnswer } from "../answer.js";
+import { type Flags, notesOn } from "../flags.js";
+import { onInterruption } from "../interruption.js";
+import type { JsonOf } from "../json-schemas.js";
+import { checkPairFlags, openPair } from "../open-pair.js";
+import { checkOutputs } from "../output-file.js";
+import { type Prompt, readPrompt } from "../prompt.js";
+import { outliveReader, writeJson } from "../stdout.js";
+import { recorderFor, traceSettings, writeTrace } from "../trace-output.js";
+import { colours } from "../ui/colour.js";
+import { openProgress } from "../ui/progress.js";
+import { writeStatistics } from "../ui/statistics.js";
 
 /** What {@link runGenerate} asks of the command line itself. */
 export interface CommandLine {

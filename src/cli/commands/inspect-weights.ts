@@ -1,7 +1,7 @@
 import { Option } from "commander";
-import { CliCommand } from "./command.js";
-import { numberOption } from "./options.js";
-import type { ColourMode } from "./ui/colour-mode.js";
+import { CliCommand } from "../command.js";
+import { numberOption } from "../options.js";
+import type { ColourMode } from "../ui/colour-mode.js";
 
 /** The options of `inspect-weights`, as they were parsed. */
 export interface InspectFlags {

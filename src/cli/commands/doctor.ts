@@ -1,7 +1,7 @@
-import { CliCommand } from "./command.js";
-import type { PairFlags } from "./flags.js";
-import { pairOptions, withOptions } from "./pair-options.js";
-import type { ColourMode } from "./ui/colour-mode.js";
+import { CliCommand } from "../command.js";
+import type { PairFlags } from "../flags.js";
+import { pairOptions, withOptions } from "../pair-options.js";
+import type { ColourMode } from "../ui/colour-mode.js";
 
 /** The options of `doctor`, as they were parsed. */
 export interface DoctorFlags extends PairFlags {

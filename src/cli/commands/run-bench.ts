@@ -1,28 +1,28 @@
-import { aboutMachine } from "../bench/about.js";
-import { bench } from "../bench/bench.js";
-import { checkComparable, readReport } from "../bench/compare.js";
-import type { MeasureProgress } from "../bench/measure.js";
-import { BENCH_DEFAULTS } from "../bench/options.js";
-import { makePlan, type NamedSampling, type Plan } from "../bench/plan.js";
-import { openSuite, readPrompts, type Suite } from "../bench/prompts.js";
-import type { Report } from "../bench/report.js";
-import { stepBytes } from "../bench/step-bytes.js";
-import { locateCheckpoint, openAssistant, openTarget } from "../checkpoint/index.js";
-import { MlxGemmaError } from "../errors.js";
-import { DTYPE_OF } from "../load.js";
-import { readBandwidth } from "../mlx/read-bandwidth.js";
-import { checkSampling, GREEDY } from "../speculative/sampling.js";
-import { duration } from "../units.js";
+import { aboutMachine } from "../../bench/about.js";
+import { bench } from "../../bench/bench.js";
+import { checkComparable, readReport } from "../../bench/compare.js";
+import type { MeasureProgress } from "../../bench/measure.js";
+import { BENCH_DEFAULTS } from "../../bench/options.js";
+import { makePlan, type NamedSampling, type Plan } from "../../bench/plan.js";
+import { openSuite, readPrompts, type Suite } from "../../bench/prompts.js";
+import type { Report } from "../../bench/report.js";
+import { stepBytes } from "../../bench/step-bytes.js";
+import { locateCheckpoint, openAssistant, openTarget } from "../../checkpoint/index.js";
+import { MlxGemmaError } from "../../errors.js";
+import { DTYPE_OF } from "../../load.js";
+import { readBandwidth } from "../../mlx/read-bandwidth.js";
+import { checkSampling, GREEDY } from "../../speculative/sampling.js";
+import { duration } from "../../units.js";
+import { formatReport } from "../bench-output.js";
+import { EXIT_OTHER, EXIT_REGRESSION } from "../exit-codes.js";
+import { onInterruption } from "../interruption.js";
+import { checkRevisionFlag, openPair } from "../open-pair.js";
+import { checkOutputs, writeOutput } from "../output-file.js";
+import { write } from "../stdout.js";
+import { colours } from "../ui/colour.js";
+import { downloadBar } from "../ui/download-bar.js";
+import { openProgress, type Progress } from "../ui/progress.js";
 import type { BenchFlags } from "./bench.js";
-import { formatReport } from "./bench-output.js";
-import { EXIT_OTHER, EXIT_REGRESSION } from "./exit-codes.js";
-import { onInterruption } from "./interruption.js";
-import { checkRevisionFlag, openPair } from "./open-pair.js";
-import { checkOutputs, writeOutput } from "./output-file.js";
-import { write } from "./stdout.js";
-import { colours } from "./ui/colour.js";
-import { downloadBar } from "./ui/download-bar.js";
-import { openProgress, type Progress } from "./ui/progress.js";
 
 /** Runs `mlx-gemma bench`. Sets the exit code of an interruption, a failed bench or a regression; an error is thrown. */
 export async function runBench(flags: BenchFlags): Promise<void> {
@@ -83,7 +83,7 @@ async function tell(report: Report, flags: BenchFlags, progress: Progress): Prom
   // Files first: they are whole even if the reader of stdout has gone.
   if (flags.save !== undefined) writeOutput("--save", flags.save, `${JSON.stringify(report, null, 1)}\n`);
   if (flags.html !== undefined) {
-    const { benchPage } = await import("./html/bench-page.js");
+    const { benchPage } = await import("../html/bench-page.js");
     writeOutput("--html", flags.html, benchPage(report));
   }
   await write(formatReport(report, flags.output, colours(flags.color, stdout), columns));

@@ -1,16 +1,16 @@
-import { Conversation } from "../chat/conversation.js";
-import { MlxGemmaError } from "../errors.js";
-import { isCommand, load, runCommand } from "./chat/commands.js";
-import { History, historyFile } from "./chat/history.js";
-import { type ChatInput, editedLines, pipedLines } from "./chat/input.js";
-import { type Interrupts, onInterrupts } from "./chat/interrupts.js";
-import { MessageLines } from "./chat/messages.js";
-import { ChatSession } from "./chat/session.js";
+import { Conversation } from "../../chat/conversation.js";
+import { MlxGemmaError } from "../../errors.js";
+import { isCommand, load, runCommand } from "../chat/commands.js";
+import { History, historyFile } from "../chat/history.js";
+import { type ChatInput, editedLines, pipedLines } from "../chat/input.js";
+import { type Interrupts, onInterrupts } from "../chat/interrupts.js";
+import { MessageLines } from "../chat/messages.js";
+import { ChatSession } from "../chat/session.js";
+import { notesOn } from "../flags.js";
+import { checkPairFlags, openPair } from "../open-pair.js";
+import { colours } from "../ui/colour.js";
+import { openProgress } from "../ui/progress.js";
 import type { ChatFlags } from "./chat.js";
-import { notesOn } from "./flags.js";
-import { checkPairFlags, openPair } from "./open-pair.js";
-import { colours } from "./ui/colour.js";
-import { openProgress } from "./ui/progress.js";
 
 /**
  * Runs `mlx-gemma chat` until its input ends. On a terminal a mistake is told and the chat goes on; elsewhere it is

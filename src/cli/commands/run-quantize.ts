@@ -1,15 +1,15 @@
 import { totalmem } from "node:os";
-import { locateCheckpoint } from "../checkpoint/index.js";
-import { MlxGemmaError } from "../errors.js";
-import { compareAssistants, compareTargets } from "../quantize/check.js";
-import { type QuantizeResult, quantize } from "../quantize/quantize.js";
-import type { ScoresChange } from "../quantize/scores.js";
-import { size } from "../units.js";
-import { onInterruption } from "./interruption.js";
+import { locateCheckpoint } from "../../checkpoint/index.js";
+import { MlxGemmaError } from "../../errors.js";
+import { compareAssistants, compareTargets } from "../../quantize/check.js";
+import { type QuantizeResult, quantize } from "../../quantize/quantize.js";
+import type { ScoresChange } from "../../quantize/scores.js";
+import { size } from "../../units.js";
+import { onInterruption } from "../interruption.js";
+import { write, writeJson } from "../stdout.js";
+import { downloadBar, picture } from "../ui/download-bar.js";
+import { openProgress, type Progress } from "../ui/progress.js";
 import type { QuantizeFlags } from "./quantize.js";
-import { write, writeJson } from "./stdout.js";
-import { downloadBar, picture } from "./ui/download-bar.js";
-import { openProgress, type Progress } from "./ui/progress.js";
 
 /** Share of the machine's memory that a model may need for the comparison to be tried. */
 const MEMORY_SHARE = 0.7;

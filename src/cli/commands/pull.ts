@@ -1,6 +1,6 @@
 import { Option } from "commander";
-import { CliCommand } from "./command.js";
-import type { ColourMode } from "./ui/colour-mode.js";
+import { CliCommand } from "../command.js";
+import type { ColourMode } from "../ui/colour-mode.js";
 
 /** The options of `pull`, as they were parsed. */
 export interface PullFlags {
