@@ -30,8 +30,14 @@ export function run(command, args, { onLine, ...options } = {}) {
 }
 
 /** The stdout of a quick command, or undefined when it is missing or fails. */
-export function ask(command, args, input = "") {
-  const { status, stdout } = spawnSync(command, args, { input, encoding: "utf8", timeout: 30_000 });
+export function ask(command, args, { input = "", cwd } = {}) {
+  const { status, stdout } = spawnSync(command, args, {
+    input,
+    cwd,
+    encoding: "utf8",
+    timeout: 30_000,
+    maxBuffer: 2 ** 25,
+  });
   return status === 0 ? stdout : undefined;
 }
 
