@@ -36,8 +36,9 @@ export const MACHINE: readonly Look[] = [
       const found = `${model}, ${cores} logical cores, load ${load.toFixed(1)}, kernels: ${kernels}`;
       const facts = { model, cores, kernels, load };
       if (kernels === "scalar") {
-        const cure =
-          "the CPU has neither AVX2 nor NEON: kernels run in their portable, slow form; use another machine";
+        const cure = process.env.MLX_GEMMA_ISA
+          ? "MLX_GEMMA_ISA asks for the portable, slow kernels: unset it"
+          : "the CPU has neither AVX2 nor NEON: kernels run in their portable, slow form; use another machine";
         return { status: "warn", found, facts, cure };
       }
       if (load > 1.5 * cores) {

@@ -4,13 +4,16 @@ import { type LoadedPair, load } from "../../load.js";
 import { addon } from "../../mlx/addon.js";
 import type { Finding, Look } from "./report.js";
 
-const PROMPT = "Tell me a story about a fox.";
-/** What the embedded pair answers, as recorded with the CPU kernels in bf16. */
-const RECORDED: readonly number[] = [
-  752, 378, 1399, 292, 587, 591, 378, 758, 1657, 578, 1550, 294, 1550, 450, 719, 2207, 292, 402, 891, 921,
-  777, 294, 427, 699, 1504, 493, 292, 1550, 1190, 634, 929, 402, 1072, 1110, 294, 1578, 383, 1408, 1508, 1295,
-  292, 402, 378, 801, 858, 1454, 294, 495, 980, 1577, 549, 871, 449, 383, 1643, 879, 521, 1297, 477, 410, 383,
-  944, 1564, 294,
+/**
+ * A prompt to which every token of the answer has a probability above 0.9: no instruction set, device or dtype can round
+ * so differently that another one is taken. Few prompts of the embedded pair are so; a test holds it.
+ */
+export const PROMPT = "What is a fox?";
+/** What the embedded pair answers, its end included. */
+export const RECORDED: readonly number[] = [
+  313, 1657, 431, 506, 3089, 449, 841, 1049, 418, 383, 1399, 294, 1446, 1001, 449, 475, 431, 2207, 294, 665,
+  1151, 3819, 292, 402, 475, 431, 719, 676, 508, 4052, 421, 455, 1243, 1383, 362, 294, 1969, 459, 507, 903,
+  402, 1230, 292, 459, 943, 789, 696, 1262, 383, 1399, 294, 6,
 ];
 
 type EndEvent = Extract<GenerationEvent, { readonly type: "end" }>;
@@ -33,7 +36,7 @@ export function selfTest(threads: number, signal: AbortSignal): Look {
   };
 }
 
-/** @param elsewhere MLX's own operations run, whose bits are not the recorded ones' */
+/** @param elsewhere MLX's own operations run, on a device that nobody may have tried before */
 export function findingOf(plain: EndEvent, drafted: EndEvent, elsewhere: boolean): Finding {
   const { exact } = drafted.stats;
   const facts = {
@@ -57,14 +60,12 @@ export function findingOf(plain: EndEvent, drafted: EndEvent, elsewhere: boolean
     };
   }
   if (!facts.asRecorded) {
-    const found = `drafted text is plain text, and differs from the recorded one at token ${firstDifference(plain.tokenIds, RECORDED)}; ${speed}`;
-    if (elsewhere) return { status: "ok", found: `${found} (this device rounds otherwise)`, facts };
-    return {
-      status: "fail",
-      found,
-      facts,
-      cure: "run: npm run build; where it stays, report it with these lines",
-    };
+    const place = firstDifference(plain.tokenIds, RECORDED);
+    const found = `drafted text is plain text, and differs from the recorded one at token ${place}, which is no matter of rounding; ${speed}`;
+    const cure = elsewhere
+      ? "do not trust this device; report it with these lines"
+      : "run: npm run build; where it stays, report it with these lines";
+    return { status: elsewhere ? "warn" : "fail", found, facts, cure };
   }
   return { status: "ok", found: `the recorded ids, drafted and plain; exact: ${exact}; ${speed}`, facts };
 }
