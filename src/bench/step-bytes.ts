@@ -1,3 +1,4 @@
+import { cacheBytes, type LayerKeys } from "../checkpoint/cache-bytes.js";
 import { ITEM_SIZE } from "../checkpoint/dtypes.js";
 import { isAssistantTable, isExpert, isPerLayerTable, scoredShare } from "../checkpoint/partly-read.js";
 import type {
@@ -43,11 +44,8 @@ export function stepBytes(
   const { experts, layers, slidingWindow } = target.config;
   const unchosen = experts ? 1 - experts.topK / experts.count : 0;
   const keyBytes = ITEM_SIZE[dtype ?? target.weights.dtype];
-  const cache = (of: readonly LayerKeys[], window: number, position: number) =>
-    of.reduce((sum, layer) => {
-      const keys = layer.type === "full_attention" ? position : Math.min(window, position);
-      return sum + 2 * keys * layer.numKvHeads * layer.headDim * keyBytes;
-    }, 0);
+  const cache = (layers: readonly LayerKeys[], slidingWindow: number, positions: number) =>
+    cacheBytes(layers, { slidingWindow, positions, itemBytes: keyBytes });
 
   let drafter = 0;
   if (assistant) {
@@ -61,13 +59,6 @@ export function stepBytes(
     draft: (position) =>
       assistant ? drafter + cache(assistant.config.layers, assistant.config.slidingWindow, position) : 0,
   };
-}
-
-/** What of a layer says how many bytes its keys have. */
-interface LayerKeys {
-  readonly type: string;
-  readonly numKvHeads: number;
-  readonly headDim: number;
 }
 
 function weightBytes({ shape, dtype, bytes }: WeightSource, cast: FloatDtype | undefined): number {

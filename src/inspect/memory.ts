@@ -1,3 +1,4 @@
+import { cacheBytes } from "../checkpoint/cache-bytes.js";
 import { ITEM_SIZE } from "../checkpoint/dtypes.js";
 import { isAssistantTable, isExpert, isPerLayerTable, scoredShare } from "../checkpoint/partly-read.js";
 import type { SurveyedModel } from "../checkpoint/survey.js";
@@ -23,17 +24,14 @@ export function parametersOf(model: SurveyedModel, used: readonly UsedTensor[]):
   return { total, effective, active: Math.round(effective - experts * (1 - expertShare(model))) };
 }
 
-/** Bytes of keys and values of so many positions; an assistant keeps none. */
+/** Bytes of keys and values that are kept of so many positions: those of the layers that have their own. */
 export function kvCacheBytes(
   { layers, slidingWindow }: TargetConfig,
   itemBytes: number,
   positions: number,
 ): number {
-  return sum(layers.entries(), ([index, { type, kvSource, numKvHeads, headDim }]) => {
-    if (kvSource !== index) return 0;
-    const kept = type === "full_attention" ? positions : Math.min(positions, slidingWindow);
-    return 2 * numKvHeads * headDim * kept * itemBytes;
-  });
+  const producers = layers.filter(({ kvSource }, index) => kvSource === index);
+  return cacheBytes(producers, { slidingWindow, positions, itemBytes });
 }
 
 /** Bytes of weights that a step of one token reads. */
@@ -67,7 +65,16 @@ export function atContexts(
   if (contexts.length === 0) contexts.push(most);
   return contexts.map((context) => {
     const cache = model.kind === "target" ? kvCacheBytes(model.config, item, context) : 0;
-    const bytesPerToken = reading + cache;
+    // A layer that shares another's keys reads them once more.
+    const read =
+      model.kind === "target"
+        ? cacheBytes(model.config.layers, {
+            slidingWindow: model.config.slidingWindow,
+            positions: context,
+            itemBytes: item,
+          })
+        : 0;
+    const bytesPerToken = reading + read;
     return {
       context,
       kvCacheBytes: cache,

@@ -81,6 +81,19 @@ describe("memory", () => {
       expect(memoryBytes).toBe(bytesPerToken);
     }
   });
+
+  it("counts keys that layers share once where they are kept, and for each layer where they are read", async () => {
+    const { model, contexts } = summarize(await opened("E2B", "target", "bf16"), 1);
+    const { layers, slidingWindow } = model;
+    const read = (context: number) =>
+      layers.reduce((sum, { type, numKvHeads, headDim }) => {
+        const keys = type === "full_attention" ? context : Math.min(context, slidingWindow);
+        return sum + 2 * 2 * numKvHeads * headDim * keys;
+      }, 0);
+    const weights = contexts.map(({ context, bytesPerToken }) => bytesPerToken - read(context));
+    expect(new Set(weights).size).toBe(1);
+    for (const { context, kvCacheBytes } of contexts) expect(kvCacheBytes).toBeLessThan(read(context));
+  });
 });
 
 it("the published sizes' K/V at 4096 positions are the known ones", async () => {
