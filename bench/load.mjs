@@ -7,11 +7,11 @@
 // bench/results/.
 import { basename, join } from "node:path";
 import { parseArgs } from "node:util";
+import { median } from "../dist/bench/statistics.js";
 import { checkPair, openAssistant, openTarget } from "../dist/checkpoint/index.js";
 import { Gemma4Assistant } from "../dist/drafter/gemma4-assistant.js";
 import { Gemma4Target } from "../dist/target/gemma4-target.js";
 import { openTokenizer } from "../dist/text/tokenizer.js";
-import { median } from "./lib/median.mjs";
 import { saveRows } from "./lib/save-rows.mjs";
 import { table } from "./lib/table.mjs";
 import { machine } from "./machine.mjs";

@@ -1,6 +1,7 @@
 // Figures from rows: medians, and ratios taken within a repetition.
+
+import { median } from "../../dist/bench/statistics.js";
 import { barChart } from "../lib/bar-chart.mjs";
-import { median } from "../lib/median.mjs";
 import { table } from "../lib/table.mjs";
 import { inWords } from "./compare-ids.mjs";
 import { DRAFT_TOKENS } from "./measures.mjs";
