@@ -1,8 +1,9 @@
 import { Command, Option } from "commander";
-import { EXIT_HELP } from "./exit-codes.js";
+import { exitHelp } from "./exit-codes.js";
 import { choiceOption } from "./options.js";
 import { applySettings, type Settings } from "./settings/apply.js";
 import { COLOUR_MODES } from "./ui/colour-mode.js";
+import { wrapWords } from "./ui/wrap.js";
 
 /** What the help of a command ends with. */
 export interface Closing {
@@ -24,6 +25,16 @@ export class PrintConfig extends Error {
   constructor(readonly command: CliCommand) {
     super("--print-config");
   }
+}
+
+/** How wide a help is: as commander has it. */
+export function helpColumns(): number {
+  return process.stdout.columns || 80;
+}
+
+/** The first sentence of a command's description, for lists. */
+export function shortDescription(command: Command): string {
+  return command.description().split(/(?<=\.) /)[0] ?? "";
 }
 
 /** A command of this program: its options come from flags, else the environment, else a file, else defaults. */
@@ -50,14 +61,16 @@ export class CliCommand extends Command {
   closeWith(closing: Closing): this {
     this.closing = closing;
     const { notes, examples } = closing;
-    const lines = [
-      ...(notes ? ["", notes] : []),
-      "",
-      examples.length === 1 ? "Example:" : "Examples:",
-      ...examples.map((line) => `  ${line}`),
-      EXIT_HELP,
-    ];
-    return this.addHelpText("after", lines.join("\n"));
+    return this.addHelpText("after", () => {
+      const columns = helpColumns();
+      return [
+        ...(notes ? ["", ...wrapWords(notes, columns)] : []),
+        "",
+        examples.length === 1 ? "Example:" : "Examples:",
+        ...examples.map((line) => `  ${line}`),
+        exitHelp(columns),
+      ].join("\n");
+    });
   }
 
   /** Its name after those of the commands above it; the program's is left out: `models rm`. */

@@ -1,4 +1,5 @@
 import type { ErrorCode } from "../errors.js";
+import { wrapWords } from "./ui/wrap.js";
 
 /** Exit codes by what went wrong. */
 export const EXIT_CODES: Readonly<Record<ErrorCode, number>> = {
@@ -49,7 +50,12 @@ export const EXIT_MEANINGS: readonly (readonly [number, string])[] = [
   [EXIT_CODES.aborted, `interrupted with Ctrl-C (${EXIT_TERMINATED}: terminated)`],
 ];
 
-export const EXIT_HELP = [
-  "\nExit codes:",
-  ...EXIT_MEANINGS.map(([code, meaning]) => `  ${String(code).padEnd(3)}  ${meaning}`),
-].join("\n");
+/** The table for the help, in lines of at most `columns`. */
+export function exitHelp(columns: number): string {
+  const lines = EXIT_MEANINGS.flatMap(([code, meaning]) =>
+    wrapWords(meaning, columns - 7).map(
+      (line, index) => `  ${(index === 0 ? String(code) : "").padEnd(3)}  ${line}`,
+    ),
+  );
+  return ["\nExit codes:", ...lines].join("\n");
+}

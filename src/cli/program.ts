@@ -1,4 +1,4 @@
-import { CliCommand } from "./command.js";
+import { CliCommand, helpColumns, shortDescription } from "./command.js";
 import { benchCommand } from "./commands/bench.js";
 import { chatCommand } from "./commands/chat.js";
 import { completionCommand } from "./commands/completion.js";
@@ -9,7 +9,7 @@ import { modelsCommand } from "./commands/models.js";
 import { pullCommand } from "./commands/pull.js";
 import { quantizeCommand } from "./commands/quantize.js";
 import { reportCommand } from "./commands/report.js";
-import { EXIT_HELP } from "./exit-codes.js";
+import { exitHelp } from "./exit-codes.js";
 import type { Settings } from "./settings/apply.js";
 import { versionText } from "./version.js";
 
@@ -26,9 +26,16 @@ export function makeProgram(settings?: Settings): CliCommand {
     // What stands after `models rm` belongs to `rm`.
     .enablePositionalOptions()
     .configureOutput({ outputError: (text, write) => write(asLine(text, main)) })
-    .addHelpText(
-      "after",
-      `\nOptions of a command: mlx-gemma <command> --help; all of it: docs/cli.md\n${EXIT_HELP}`,
+    .configureHelp({ subcommandTerm: (command) => command.name(), subcommandDescription: shortDescription })
+    .addHelpText("after", () =>
+      [
+        "",
+        "Example:",
+        '  mlx-gemma generate --draft assistant "Tell me a story about a fox."',
+        "",
+        "Options of a command: mlx-gemma <command> --help; all of it: docs/cli.md",
+        exitHelp(helpColumns()),
+      ].join("\n"),
     );
   for (const command of [
     generateCommand(),

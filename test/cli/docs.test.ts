@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { allCommands, commandsOf, makeProgram } from "../../src/cli/program.js";
 import { ROOT } from "./helpers.js";
 
 function cliDocs(...args: string[]) {
@@ -37,19 +38,31 @@ describe("docs/cli.md", () => {
   });
 
   it("has every command, and each has an example", () => {
-    for (const name of [
-      "generate",
-      "chat",
-      "bench",
-      "pull",
-      "models",
-      "models rm",
-      "quantize",
-      "completion",
-    ]) {
+    const names = commandsOf(makeProgram()).map((command) => command.path());
+    expect(names).toContain("models rm");
+    for (const name of names) {
       const [, section = ""] = page.split(`## \`mlx-gemma ${name}\`\n`);
       expect(section.split("\n## ")[0]).toContain(`\n    mlx-gemma ${name}`);
       expect(section.split("\n## ")[0]).toMatch(new RegExp(`\\n    .*mlx-gemma ${name}.*$`, "m"));
     }
   });
+});
+
+describe("the help", () => {
+  it.each(allCommands(makeProgram()).map((command) => [command.path(), command] as const))(
+    "of %j fits into 80 columns and shows a command line",
+    (_, command) => {
+      let text = "";
+      command.configureOutput({
+        writeOut: (part) => {
+          text += part;
+        },
+      });
+      command.outputHelp();
+      expect(text).toMatch(/^Examples?:\n {2}.*mlx-gemma /m);
+      // A command line is not broken: it is there to be copied.
+      const lines = text.split("\n").filter((line) => !/^ {2}.*mlx-gemma /.test(line));
+      expect(lines.filter((line) => line.length > 80)).toEqual([]);
+    },
+  );
 });

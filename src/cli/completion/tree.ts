@@ -1,5 +1,5 @@
 import type { Argument, Option } from "commander";
-import type { CliCommand } from "../command.js";
+import { type CliCommand, shortDescription } from "../command.js";
 import { commandsOf } from "../program.js";
 import { takesPath, takesValue } from "../settings/names.js";
 
@@ -34,7 +34,7 @@ export interface ShellCommand {
 export function shellCommands(program: CliCommand): ShellCommand[] {
   return commandsOf(program).map((command) => ({
     path: command.path(),
-    description: firstSentence(command.description()),
+    description: shortDescription(command),
     subcommands: command.commands.map((each) => each.name()),
     options: [
       ...command.options.map(shellOption),
@@ -58,8 +58,4 @@ function shellOption(option: Option): ShellOption {
 function expectedOf(argument: Argument | undefined): Expected {
   if (argument?.argChoices) return { type: "words", words: argument.argChoices };
   return { type: ["checkpoint", "file"].includes(argument?.name() ?? "") ? "path" : "text" };
-}
-
-function firstSentence(text: string): string {
-  return text.split(/(?<=\.) /)[0] ?? text;
 }
