@@ -1,4 +1,5 @@
 import { Argument } from "commander";
+import { MlxGemmaError } from "../../errors.js";
 import { CliCommand } from "../command.js";
 
 const SHELLS = ["bash", "zsh", "fish"] as const;
@@ -9,11 +10,20 @@ export interface CompletionFlags {
   readonly json?: true;
 }
 
+function readShell(word: string): Shell {
+  const shell = SHELLS.find((each) => each === word);
+  if (shell) return shell;
+  throw new MlxGemmaError(
+    "usage",
+    `completion: expected bash, zsh or fish, found ${JSON.stringify(word.slice(0, 40))}`,
+  );
+}
+
 /** `mlx-gemma completion`. */
 export function completionCommand(): CliCommand {
   return new CliCommand("completion")
     .description("Writes a script that completes commands, options and their values in a shell.")
-    .addArgument(new Argument("<shell>", "whose").choices(SHELLS))
+    .addArgument(new Argument("<shell>", "whose").choices(SHELLS).argParser(readShell))
     .withOutput({ json: "one JSON object that holds the script", quiet: "no notes" })
     .closeWith({
       examples: [
