@@ -15,6 +15,9 @@
 //                                  lane[i] += scale * sum[i]
 //     affine: lane[g % L] += bias of group g * (sum of the group's x), group by group
 //     total += sum of the lanes
+//
+// Packed weights of 4 bits in groups of a pair or more, where V::kSixteen: each weight is rounded once,
+// fma(scale, value, bias), and the sums are those of plain weights, in blocks of kPackedDepth.
 #include <algorithm>
 
 #include "direct.h"

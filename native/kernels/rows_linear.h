@@ -109,6 +109,20 @@ inline void tile_rows(const float* x, std::ptrdiff_t padded, const float* tile, 
   }
 }
 
+/** Sums of all rows of x with a float tile of n elements by `columns`, added to totals (rows, kTileColumns).
+ */
+template <class V>
+inline void add_tile(const float* x, std::ptrdiff_t padded, int rows, const float* tile,
+                     std::ptrdiff_t tile_stride, int n, int columns, float* totals) {
+  const auto some = [&]<int R>(int r) {
+    tile_rows<V, R, V::wide_columns>(x + r * padded, padded, tile, tile_stride, n, columns,
+                                     totals + static_cast<std::ptrdiff_t>(r) * kTileColumns, kTileColumns);
+  };
+  int r = 0;
+  for (; r + 4 <= rows; r += 4) some.template operator()<4>(r);
+  for (; r < rows; ++r) some.template operator()<1>(r);
+}
+
 template <class V, class T>
 void linear_wide(const LinearJob& job, int begin, int end) {
   float* tile = job.scratch;                     // (kTileColumns, kDepth) in pair order
@@ -121,14 +135,7 @@ void linear_wide(const LinearJob& job, int begin, int end) {
       const int padded = (n + V::pair - 1) / V::pair * V::pair;
       const T* weight = static_cast<const T*>(job.weight) + o * job.weight_stride + k;
       for (int c = 0; c < columns; ++c) widen<V, T>(weight + c * job.weight_stride, n, tile + c * kDepth);
-      const auto rows = [&]<int R>(int r) {
-        tile_rows<V, R, V::wide_columns>(job.x + r * job.padded + k, job.padded, tile, kDepth, padded,
-                                         columns, totals + static_cast<std::ptrdiff_t>(r) * kTileColumns,
-                                         kTileColumns);
-      };
-      int r = 0;
-      for (; r + 4 <= job.rows; r += 4) rows.template operator()<4>(r);
-      for (; r < job.rows; ++r) rows.template operator()<1>(r);
+      add_tile<V>(job.x + k, job.padded, job.rows, tile, kDepth, padded, columns, totals);
     }
     for (int r = 0; r < job.rows; ++r) {
       T* out = static_cast<T*>(job.out) + r * job.out_stride + o;

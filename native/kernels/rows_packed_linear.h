@@ -3,6 +3,7 @@
 #pragma once
 
 #include "rows_packed.h"
+#include "rows_packed_table.h"
 
 namespace mlx_gemma::kernels::rows {
 
@@ -227,6 +228,9 @@ inline void tile_groups(const PackedJob& job, const float* tile, const Groups* g
 
 template <class V, class T>
 void linear_packed(const PackedJob& job, int begin, int end) {
+  if constexpr (V::kSixteen) {
+    if (has_tables<V>(job.weight)) return linear_table<V, T>(job, begin, end);
+  }
   if (const PackedDots dots = packed_dots_of<V>(job.weight, job.rows)) {
     for (int o = begin; o < end; o += kPackedGroup) {
       const int count = end - o < kPackedGroup ? end - o : kPackedGroup;

@@ -17,6 +17,7 @@ struct Avx2 {
   static constexpr int columns[5] = {0, 8, 4, 3, 2};
   /** The same for 4 rows and weights that are floats already. */
   static constexpr int wide_columns = 3;
+  static constexpr bool kSixteen = false;
   using Float = __m256;
 
   static Float zero() { return _mm256_setzero_ps(); }

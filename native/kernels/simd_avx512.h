@@ -17,6 +17,8 @@ struct Avx512 {
   static constexpr int columns[5] = {0, 8, 8, 6, 4};
   /** The same for 4 rows and weights that are floats already. */
   static constexpr int wide_columns = 6;
+  /** A vector is a table that four bits choose from. */
+  static constexpr bool kSixteen = true;
   using Float = __m512;
 
   static Float zero() { return _mm512_setzero_ps(); }
@@ -133,6 +135,13 @@ struct Avx512 {
     odd = _mm512_srli_epi32(both, B);
     if constexpr (B != 4 && B != 8) odd = _mm512_and_si512(odd, mask);
   }
+  /** Bytes, a lane each: even elements of four bits in the lower nibble. */
+  static Int bytes(const std::uint8_t* p) {
+    return _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  }
+  static Int high_nibbles(Int a) { return _mm512_srli_epi32(a, 4); }
+  /** table[the lower four bits of a], whatever stands above them. */
+  static Float look_up_low(Float table, Int a) { return _mm512_permutexvar_ps(a, table); }
   static Float to_float(Int a) { return _mm512_cvtepi32_ps(a); }
   static Float look_up(const float* table, Int a) { return _mm512_i32gather_ps(a, table, 4); }
   /** kE2m1[a]. */

@@ -15,6 +15,7 @@ struct Portable {
   static constexpr int columns[5] = {0, 4, 2, 2, 2};
   /** The same for 4 rows and weights that are floats already. */
   static constexpr int wide_columns = 2;
+  static constexpr bool kSixteen = false;
   struct Float {
     float at[lanes];
   };
