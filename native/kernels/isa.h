@@ -123,7 +123,7 @@ struct RowFunctions {
 };
 
 /** Rows that attend_block takes at most. */
-constexpr int kTileRows = 4;
+constexpr int kTileRows = 8;
 
 /** Weight rows of one float32 tile, and the floats a wide linear needs as scratch beside `rows` partial sums
  * each. */

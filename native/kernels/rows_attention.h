@@ -18,7 +18,7 @@ inline constexpr float kMinusInfinity = -__builtin_inff();
 /** Scores of R rows with keys [begin, end) of the block, from row `first` of the view on. */
 template <class V, class T, int R>
 inline void score_keys(const AttentionJob& job, int begin, int end, int first, float (*scores)[kKeyBlock]) {
-  constexpr int C = V::columns[R];
+  constexpr int C = R > 4 ? 2 : V::columns[R];
   const T* keys = static_cast<const T*>(job.keys) - first * job.key_stride;
   const auto group = [&]<int N>(int s) {
     float sums[R][N];
@@ -74,6 +74,7 @@ template <class V, class T, int R>
 inline void add_values(const AttentionJob& job, int begin, int end, int first, const float (*p)[kKeyBlock],
                        float* values) {
   if (begin >= end) return;
+  constexpr int kAhead = 8;  // keys
   const T* rows = static_cast<const T*>(job.values) - first * job.value_stride;
   const auto columns = [&]<int N, bool Partial>(int c) {
     typename V::Float sums[R][2 * N];
@@ -86,6 +87,7 @@ inline void add_values(const AttentionJob& job, int begin, int end, int first, c
 #pragma GCC unroll 8
       for (int i = 0; i < N; ++i) {
         const T* at = rows + s * job.value_stride + c + i * V::pair;
+        __builtin_prefetch(at + kAhead * job.value_stride);
         if constexpr (Partial) {
           load_partial<V>(at, job.width - c, v[2 * i], v[2 * i + 1]);
         } else {
@@ -104,7 +106,8 @@ inline void add_values(const AttentionJob& job, int begin, int end, int first, c
 #pragma GCC unroll 8
       for (int i = 0; i < 2 * N; ++i) V::store(values + r * job.padded + c + i * V::lanes, sums[r][i]);
   };
-  constexpr int N = R == 1 ? 4 : R == 2 ? 2 : 1;
+  constexpr int kRowsOfTwo = V::tile_rows / 2;  // whose sums leave room for two pairs
+  constexpr int N = R == 1 ? 4 : R <= kRowsOfTwo ? 2 : 1;
   int c = 0;
   for (; c + N * V::pair <= job.width; c += N * V::pair) columns.template operator()<N, false>(c);
   for (; c + V::pair <= job.width; c += V::pair) columns.template operator()<1, false>(c);
@@ -147,17 +150,21 @@ inline void attend_rows(const AttentionJob& job, const Span* spans, int first, S
 template <class V, class T>
 void attend_block(const AttentionJob& job, const Span* spans, int first, SoftmaxState* states,
                   float* values) {
-  static_assert(kTileRows == 4);
-  switch (job.rows) {
-    case 1:
-      return attend_rows<V, T, 1>(job, spans, first, states, values);
-    case 2:
-      return attend_rows<V, T, 2>(job, spans, first, states, values);
-    case 3:
-      return attend_rows<V, T, 3>(job, spans, first, states, values);
-    default:
-      return attend_rows<V, T, 4>(job, spans, first, states, values);
+  AttentionJob part = job;
+  const auto rows = [&]<int R>(int r) {
+    part.q = job.q + r * job.padded;
+    part.fetch = job.fetch && r == 0;
+    attend_rows<V, T, R>(part, spans + r, first, states + r, values + r * job.padded);
+    return r + R;
+  };
+  int r = 0;
+  if constexpr (V::tile_rows == 8) {
+    while (job.rows - r >= 8) r = rows.template operator()<8>(r);
   }
+  while (job.rows - r >= 4) r = rows.template operator()<4>(r);
+  if (job.rows - r == 3) rows.template operator()<3>(r);
+  if (job.rows - r == 2) rows.template operator()<2>(r);
+  if (job.rows - r == 1) rows.template operator()<1>(r);
 }
 
 template <class V>

@@ -17,6 +17,8 @@ struct Avx2 {
   static constexpr int columns[5] = {0, 8, 4, 3, 2};
   /** The same for 4 rows and weights that are floats already. */
   static constexpr int wide_columns = 3;
+  /** Query rows whose sums over keys the registers hold. */
+  static constexpr int tile_rows = 4;
   static constexpr bool kSixteen = false;
   using Float = __m256;
 

@@ -17,6 +17,8 @@ struct Avx512 {
   static constexpr int columns[5] = {0, 8, 8, 6, 4};
   /** The same for 4 rows and weights that are floats already. */
   static constexpr int wide_columns = 6;
+  /** Query rows whose sums over keys the registers hold. */
+  static constexpr int tile_rows = 8;
   /** A vector is a table that four bits choose from. */
   static constexpr bool kSixteen = true;
   using Float = __m512;

@@ -15,6 +15,8 @@ struct Portable {
   static constexpr int columns[5] = {0, 4, 2, 2, 2};
   /** The same for 4 rows and weights that are floats already. */
   static constexpr int wide_columns = 2;
+  /** Query rows whose sums over keys the registers hold. */
+  static constexpr int tile_rows = 4;
   static constexpr bool kSixteen = false;
   struct Float {
     float at[lanes];
