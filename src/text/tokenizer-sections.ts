@@ -17,7 +17,8 @@ export interface TokenizerSections {
 
 /**
  * Takes a tokenizer.json apart without parsing its vocabulary (Gemma's file has 32 MB). Mistakes in vocabulary and
- * merges are left to the tokenizer, which reads nothing before them that is not seen here.
+ * merges are left to the tokenizer, which reads nothing before them that is not seen here; but a merge into more bytes than any
+ * token has ends its process.
  *
  * @throws MlxGemmaError `checkpoint` for what is cut off, too deep, too long, or twice there
  */
@@ -32,6 +33,7 @@ export function sectionsOf(bytes: Buffer, file: string): TokenizerSections {
   let depth = 0;
   let inModel = false;
   let string: readonly [number, number] = [0, 0];
+  const lengths = new MergeLengths();
   const level = () => (depth === 1 ? levels[0] : depth === 2 && inModel ? levels[1] : undefined);
   const end = (at: number) => {
     const now = level();
@@ -44,15 +46,27 @@ export function sectionsOf(bytes: Buffer, file: string): TokenizerSections {
     const c = bytes[i];
     if (c === 0x22) {
       const start = i + 1;
-      for (i++; i < bytes.length && bytes[i] !== 0x22; i++) if (bytes[i] === 0x5c) i++;
+      let escaped = false;
+      for (i++; i < bytes.length && bytes[i] !== 0x22; i++) {
+        if (bytes[i] !== 0x5c) continue;
+        escaped = true;
+        i++;
+      }
       string = [start, i];
       if (i - start > MAX_TOKEN)
         throw bad(`expected texts of at most ${MAX_TOKEN} bytes, found one of ${i - start}`);
+      if (inModel && depth > 2) {
+        const length = escaped
+          ? Buffer.byteLength(unescaped(bytes.toString("utf8", start - 1, i + 1)))
+          : i - start;
+        lengths.add(levels[1]?.key, depth, length);
+      }
     } else if (c === 0x7b || c === 0x5b) {
       if (++depth > MAX_DEPTH) throw bad(`expected at most ${MAX_DEPTH} levels of nesting, found more`);
       if (depth === 2 && c === 0x7b && levels[0]?.key === "model") inModel = true;
     } else if (c === 0x7d || c === 0x5d) {
       end(i);
+      if (inModel && depth > 2) lengths.close();
       if (depth === 2) inModel = false;
       depth--;
     } else if (c === 0x2c) {
@@ -68,7 +82,32 @@ export function sectionsOf(bytes: Buffer, file: string): TokenizerSections {
     }
   }
   if (depth !== 0) throw bad("expected a tokenizer, found JSON that is cut off");
+  if (lengths.merge > lengths.token) {
+    const found = `found one of ${lengths.merge} bytes where the longest token has ${lengths.token}`;
+    throw bad(`model.merges: expected merges into tokens of the vocabulary, ${found}`);
+  }
   return { top, model };
+}
+
+/** How many bytes the longest token and the longest merge have, as they pass. */
+class MergeLengths {
+  token = 0;
+  merge = 0;
+  #pair = 0;
+
+  /** A text below `key` of the model: a token's, a merge's "a b", or one of a pair's. */
+  add(key: string | undefined, depth: number, length: number): void {
+    if (key === "vocab") this.token = Math.max(this.token, length);
+    else if (key !== "merges") return;
+    else if (depth === 3) this.merge = Math.max(this.merge, length - 1);
+    else this.#pair += length;
+  }
+
+  /** The end of a list: of a pair, maybe. */
+  close(): void {
+    this.merge = Math.max(this.merge, this.#pair);
+    this.#pair = 0;
+  }
 }
 
 /** An object whose values are looked at. */

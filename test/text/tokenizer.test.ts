@@ -227,6 +227,18 @@ describe("tokenizer.json", () => {
       "out of vocabulary",
     ],
     [
+      "a merge that is longer than every token, which ends the package's process",
+      { model: { ...BPE, vocab: { "<unk>": 0, ba: 1 }, merges: [["<unk>", "ba"]] } },
+      "checkpoint",
+      "found one of 7 bytes where the longest token has 5",
+    ],
+    [
+      "the same in the older form, with a character of three bytes",
+      { model: { ...BPE, vocab: { "<unk>": 0, "▁": 1 }, merges: ["▁ ▁"] } },
+      "checkpoint",
+      "found one of 6 bytes where the longest token has 5",
+    ],
+    [
       "more added tokens than can be",
       { added_tokens: Array(30_000).fill(TOKEN) },
       "checkpoint",
@@ -243,6 +255,14 @@ describe("tokenizer.json", () => {
     const start = performance.now();
     expect((await rejected(code, openTokenizer(folder))).message).toContain(words);
     expect(performance.now() - start).toBeLessThan(2000);
+  });
+
+  it("counts a merge's bytes, not the escapes that it is written with", async () => {
+    const folder = temporaryFolder();
+    const model = { ...BPE, vocab: { "<unk>": 0, "▁": 1, "▁▁": 2 }, merges: [["▁", "▁"]] };
+    const text = JSON.stringify({ ...tokenizerJson(DECODERS.gemma), added_tokens: [], model });
+    writeFileSync(join(folder, "tokenizer.json"), text.replace('["▁","▁"]', '["\\u2581","\\u2581"]'));
+    expect((await openTokenizer(folder))?.vocabSize).toBe(3);
   });
 
   it("with merges that lead in a circle, or nowhere, encodes what it can", async () => {
