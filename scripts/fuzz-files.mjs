@@ -1,21 +1,18 @@
 #!/usr/bin/env node
 // `npm run fuzz:files`: hostile files by the million, one kind after the other, each in a process of its own on one core. The last
-// line counts them; a finding is written into the corpus, where it is tried again by every `npm test`. Exit code 1 with a finding,
+// lines count them; a finding is written into the corpus, where it is tried again by every `npm test`. Exit code 1 with a finding,
 // or where a planted defect was not found.
 //
 //   --count N   inputs in all (default 1,000,000)
 //   --seed N    other ones (default: the day)
 //   --save      keeps the counts in bench/results/reliability/
 import { createHash } from "node:crypto";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { fuzz } from "../test/fuzz/files/fuzz.mjs";
 import { CORPUS } from "../test/fuzz/files/targets.mjs";
-import { ask } from "./setup/run.mjs";
 
-const root = fileURLToPath(new URL("..", import.meta.url));
 const { values } = parseArgs({
   options: { count: { type: "string" }, seed: { type: "string" }, save: { type: "boolean" } },
 });
@@ -26,6 +23,7 @@ const SHARES = { header: 0.4, index: 0.198, config: 0.2, tokenizer: 0.2, templat
 /** Inputs in which a planted defect must be found. */
 const CONTROL = 20_000;
 
+const started = performance.now();
 const rows = [];
 let wrong = 0;
 for (const [target, share] of Object.entries(SHARES)) {
@@ -46,8 +44,10 @@ for (const target of ["header-unchecked", "index-unchecked", "tokenizer-unchecke
   console.log(`NOT FOUND: the planted defect of ${target} in ${CONTROL} inputs`);
 }
 const tried = rows.filter(({ planted }) => !planted).reduce((sum, row) => sum + row.tried, 0);
-if (values.save) save();
+if (values.save) await save();
 console.log(`${tried} inputs, ${wrong} wrong`);
+const seconds = Math.round((performance.now() - started) / 1000);
+console.log(JSON.stringify({ what: "files", tried, failed: wrong, seconds }));
 process.exitCode = wrong === 0 ? 0 : 1;
 
 function shown({ finding, ...row }) {
@@ -57,27 +57,10 @@ function shown({ finding, ...row }) {
   return line;
 }
 
-function save() {
-  const commit = ask("git", ["-C", root, "rev-parse", "--short", "HEAD"])?.trim() ?? "unknown";
-  const dirty = ask("git", ["-C", root, "status", "--porcelain", "src", "test/fuzz"])?.trim() ? "-dirty" : "";
-  const date = new Date().toISOString();
-  const versions = {
-    node: process.versions.node,
-    v8: process.versions.v8,
-    platform: `${process.platform} ${process.arch}`,
-  };
-  const folder = join(root, "bench", "results", "reliability");
-  mkdirSync(folder, { recursive: true });
-  const report = {
-    what: "npm run fuzz:files",
-    date,
-    commit: commit + dirty,
-    versions,
-    seed,
-    tried,
-    wrong,
-    rows,
-  };
-  const file = join(folder, `fuzz-files-${date.slice(0, 10)}-${commit}${dirty}.json`);
-  writeFileSync(file, `${JSON.stringify(report, null, 2)}\n`);
+async function save() {
+  const [{ saveRows }, { machine }] = await Promise.all([
+    import("../bench/lib/save-rows.mjs"),
+    import("../bench/machine.mjs"),
+  ]);
+  saveRows("reliability/files", machine(), [{ what: "files", seed, tried, wrong }, ...rows]);
 }

@@ -71,7 +71,7 @@ describe(".github/workflows/ci.yml", () => {
         "uses" in one && one.uses.startsWith("actions/upload") ? [one.with?.path] : [],
       ),
     );
-    expect(paths).toEqual(["build/sbom.cdx.json"]);
+    expect(paths).toEqual(["build/sbom.cdx.json", "bench/results/reliability"]);
   });
 
   it("names matrix values that are declared", () => {

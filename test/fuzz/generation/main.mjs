@@ -107,7 +107,9 @@ async function main(fuzz, { runs, minutes, seed, plant: index, case: one, peers,
     ]);
     process.stderr.write(`row: ${path}.jsonl\n`);
   }
-  return failure || compared?.differ ? 1 : 0;
+  const failed = Number(failure !== undefined) + (compared?.differ ?? 0);
+  console.log(JSON.stringify({ what: "generation", tried: tally.cases, failed, seconds }));
+  return failed > 0 ? 1 : 0;
 }
 
 async function replay(fuzz, configuration, plant) {

@@ -60,6 +60,7 @@ async function main({ CUTS, DRAFTS, compareDistributions }, { seeds, save }) {
     const path = saveRows("reliability/sampling", about, [{ ...row, seconds, smallest }, ...rows]);
     process.stderr.write(`rows: ${path}.jsonl\n`);
   }
+  console.log(JSON.stringify({ what: "sampling", tried: rows.length, failed: wrong.length, seconds }));
   return wrong.length > 0 ? 1 : 0;
 }
 

@@ -93,6 +93,7 @@ async function main({ compareTokens }, { pair, prompts, tokens, save }) {
       const path = saveRows(`reliability/tokens-${pair}`, about, [row, ...rows]);
       process.stderr.write(`rows: ${path}.jsonl\n`);
     }
+    console.log(JSON.stringify({ what: "tokens", tried: sum("tokens"), failed: differing.length, seconds }));
     return differing.length > 0 ? 1 : 0;
   } finally {
     rmSync(work, { recursive: true, force: true });

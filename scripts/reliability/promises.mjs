@@ -1,0 +1,76 @@
+// The rows of `npm run reliability`. A program's last line is {"what", "tried", "failed", "seconds"} as JSON; vitest counts tests.
+
+/**
+ * @typedef {object} Promise
+ * @property {string} promise as docs/reliability.md says it
+ * @property {string} command the npm script, or the vitest files
+ * @property {string} unit what is counted
+ * @property {string[]} program the script's file
+ * @property {string[]} short its arguments for a minute or so; about what `npm test` runs
+ * @property {string[]} nightly its arguments for a night
+ * @property {string} ci where `npm test` runs the short form: a vitest file, or a script that is a step of it
+ */
+const VITEST = "node_modules/vitest/vitest.mjs";
+
+/** @type {Promise[]} */
+export const PROMISES = [
+  {
+    promise: "drafted text is plain text, on random pairs",
+    command: "npm run fuzz:generation",
+    unit: "pairs",
+    program: ["test/fuzz/generation/main.mjs"],
+    short: ["--runs", "200"],
+    nightly: ["--runs", "10000"],
+    ci: "test/fuzz/generation/generation.test.ts",
+  },
+  {
+    promise: "drafted text is plain text, in every dtype and packing",
+    command: "npm run fuzz:tokens",
+    unit: "tokens",
+    program: ["test/fuzz/tokens/main.mjs"],
+    short: ["--prompts", "24", "--tokens", "30"],
+    nightly: [],
+    ci: "test/fuzz/tokens/tokens.test.ts",
+  },
+  {
+    promise: "sampled text has the target's distribution",
+    command: "npm run fuzz:sampling",
+    unit: "tests",
+    program: ["test/fuzz/sampling/main.mjs"],
+    short: ["--seeds", "200"],
+    nightly: ["--seeds", "1000"],
+    ci: "test/fuzz/sampling/sampling.test.ts",
+  },
+  {
+    promise: "hostile files are taken or refused in one line",
+    command: "npm run fuzz:files",
+    unit: "files",
+    program: ["scripts/fuzz-files.mjs"],
+    short: ["--count", "16000"],
+    nightly: ["--count", "1000000"],
+    ci: "test/fuzz/files.test.ts",
+  },
+  vitest("known hostile checkpoints, tokenizers and templates", [
+    "test/checkpoint/safetensors.test.ts",
+    "test/checkpoint/folders.test.ts",
+    "test/checkpoint/config.test.ts",
+    "test/checkpoint/mutations.test.ts",
+    "test/checkpoint/special-files.test.ts",
+    "test/text/tokenizer.test.ts",
+    "test/text/chat-template.test.ts",
+  ]),
+  vitest("a hub server's hostile answers", ["test/checkpoint/hub/hostile.test.ts"]),
+];
+
+/** Where vitest has all there is, the short form is also the long one. */
+function vitest(promise, files) {
+  return {
+    promise,
+    command: files.map((file) => `\`${file}\``).join(", "),
+    unit: "tests",
+    program: [VITEST, "run", "--reporter=json", ...files],
+    short: [],
+    nightly: [],
+    ci: files[0],
+  };
+}
