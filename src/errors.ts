@@ -11,6 +11,7 @@
  * - `context`: more tokens than the model's positions allow
  * - `addon`: the native addon is missing, stale or cannot be loaded
  * - `native`: MLX or the addon reported an error
+ * - `strict`: there is a warning, and the caller is strict
  * - `disposed`: use of something that was disposed
  * - `aborted`: the caller's AbortSignal fired
  */
@@ -25,6 +26,7 @@ export type ErrorCode =
   | "context"
   | "addon"
   | "native"
+  | "strict"
   | "disposed"
   | "aborted";
 

@@ -18,6 +18,7 @@ import { greedyVerifier, samplingVerifier, type Verifier } from "./speculative/v
 import type { StepOutput } from "./target/target.js";
 import { refuseMediaTokens } from "./text/media.js";
 import { TokenSink } from "./text/sink.js";
+import { checkAllowed, type Warning, WarningList } from "./warnings.js";
 import { whileRunning } from "./while-running.js";
 
 /**
@@ -65,6 +66,8 @@ export type GenerationEvent =
       /** Ids that were decided, the end-of-sequence token included when it ended the answer. */
       readonly tokenIds: readonly number[];
       readonly stats: GenerationStats;
+      /** Of this generation; those of the pair are in `LoadedPair.warnings`. */
+      readonly warnings: readonly Warning[];
     };
 
 /**
@@ -73,7 +76,7 @@ export type GenerationEvent =
  * drafter and K, and whatever a `cache` holds. Leaving the loop early frees the generation's memory.
  *
  * @throws MlxGemmaError `usage` for options out of range, `context` for a prompt that does not fit, `disposed` after
- * the pair was disposed.
+ * the pair was disposed, `strict` for a warning where it is asked for.
  */
 export async function* generate(
   pair: LoadedPair,
@@ -91,6 +94,7 @@ export async function* generate(
     maxTokens,
   });
   const stats = new StatsCollector();
+  const warnings = new WarningList(options);
   const clock = new Clock();
   let state: RoundState | undefined;
   let stopReason: StopReason | undefined;
@@ -123,9 +127,17 @@ export async function* generate(
       if (signal?.aborted) stopReason = "aborted";
       else if (room <= 0) stopReason = "context full";
       if (stopReason) break;
+      const wanted = Math.min(draftTokens, maxTokens - sink.ids.length - 1);
+      if (wanted > room - 1) warnings.add("draft-tokens-cut", draftsCut(room - 1, draftTokens));
       const start = { position: session.position + 1, startMs: clock.resume() };
-      const steps = Math.min(draftTokens, maxTokens - sink.ids.length - 1, room - 1);
+      const steps = Math.min(wanted, room - 1);
       const round = await runRound({ target: pair.target, session, drafter, verifier }, state, steps);
+      if (steps > 0 && round.proposed === 0) {
+        throw new MlxGemmaError(
+          "native",
+          `the drafter proposed nothing where ${steps} tokens were asked for`,
+        );
+      }
       lease.wrote([state.bonus, ...round.tokens.slice(0, -1)]);
       state = round.state;
       const taken = sink.push(round.tokens, round.accepted);
@@ -139,6 +151,12 @@ export async function* generate(
     stopReason = "aborted";
   } finally {
     state?.hidden.dispose();
+  }
+  if (stopReason === "context full") {
+    warnings.add(
+      "context-full",
+      `the answer ends here: the model has no more than ${pair.target.maxPositionEmbeddings} positions; shorten the prompt`,
+    );
   }
   const rest = sink.finish();
   if (rest.length > 0) yield { type: "tokens", ids: [], pieces: rest };
@@ -154,7 +172,12 @@ export async function* generate(
       draftTokens,
       exact: pair.exact,
     }),
+    warnings: warnings.all,
   };
+}
+
+function draftsCut(room: number, draftTokens: number): string {
+  return `${room === 0 ? "nothing is" : `at most ${room} tokens are`} proposed from here on instead of ${draftTokens}: the context ends`;
 }
 
 /** What a `tokens` event says of its round, where probabilities were asked for. */
@@ -198,6 +221,7 @@ class Clock {
 /** Checks the options against the pair and fills in defaults. */
 function settle(pair: LoadedPair, options: GenerateOptions) {
   const bad = (message: string) => new MlxGemmaError("usage", message);
+  checkAllowed(options.allow);
   const draftTokens = options.draftTokens ?? (pair.drafter ? DEFAULTS.draftTokens : 0);
   if (!Number.isInteger(draftTokens) || draftTokens < 0 || draftTokens > MAX_DRAFT_TOKENS) {
     throw bad(`draft-tokens must be a whole number from 0 to ${MAX_DRAFT_TOKENS}; got ${draftTokens}`);

@@ -36,3 +36,4 @@ export type { SamplingOptions } from "./speculative/sampling.js";
 export type { Exactness, GenerationStats } from "./speculative/stats.js";
 export type { ChannelPiece } from "./text/channels.js";
 export type { ChatMessage } from "./text/chat-template.js";
+export { type Strictness, WARNING_CODES, type Warning, type WarningCode } from "./warnings.js";

@@ -1,12 +1,5 @@
-import {
-  checkPair,
-  type FoundAssistant,
-  locateAssistant,
-  locateCheckpoint,
-  openAssistant,
-  openTarget,
-  type TargetConfig,
-} from "./checkpoint/index.js";
+import { type FoundAssistant, locateCheckpoint, openTarget, type TargetConfig } from "./checkpoint/index.js";
+import { chooseAssistant } from "./choose-assistant.js";
 import type { Drafter } from "./drafter/drafter.js";
 import { Gemma4Assistant } from "./drafter/gemma4-assistant.js";
 import { MlxGemmaError } from "./errors.js";
@@ -20,6 +13,7 @@ import { withoutThoughts } from "./text/channels.js";
 import { type ChatMessage, openChatTemplate } from "./text/chat-template.js";
 import { refuseMediaText } from "./text/media.js";
 import { openTokenizer, type Tokenizer } from "./text/tokenizer.js";
+import { checkAllowed, refuseWarnings, type Warning } from "./warnings.js";
 import { requireMemory } from "./weights-memory.js";
 
 /** Names of element types, as MLX has them. */
@@ -33,12 +27,12 @@ export interface LoadedPair extends Disposable {
   readonly eosTokenIds: readonly number[];
   /** Ids that stand for an image, sound or video in a prompt: they are refused. */
   readonly mediaTokenIds?: TargetConfig["mediaTokenIds"];
-  /** Which assistant `draft: "assistant"` took, and why. */
+  /** Which assistant `draft: "assistant"` or `"auto"` took, and why. */
   readonly assistant?: FoundAssistant;
   /** Whether drafted text is that of plain decoding on this device. */
   readonly exact: Exactness;
-  /** What a user should know of what was loaded, a line each. */
-  readonly warnings: readonly string[];
+  /** What of the pair makes drafting, or answers, worse than asked. Those of a generation come with its `end` event. */
+  readonly warnings: readonly Warning[];
   /**
    * Token ids of a prompt, in the checkpoint's chat template unless `raw`.
    *
@@ -56,11 +50,12 @@ export interface LoadedPair extends Disposable {
 }
 
 /**
- * Loads a target and, when asked for, its drafter, from folders or the hub. A drafter that can't be used is an error,
- * never plain decoding.
+ * Loads a target and, when asked for, its drafter, from folders or the hub. A drafter that can't be used is an error;
+ * with `draft: "auto"` it is plain decoding, and a warning says why.
  *
  * @throws MlxGemmaError `checkpoint`, `unsupported` (also for `requireExact` where it can't be), `pair`, `addon`,
- * `native` or `aborted`; `memory` for weights that can't fit; `hub` or `disk` for a repository that can't be had; `usage` for an option out of range.
+ * `native` or `aborted`; `memory` for weights that can't fit; `hub` or `disk` for a repository that can't be had; `usage` for an option out of range;
+ * `strict` for a warning where it is asked for.
  */
 export async function load(options: LoadOptions = {}): Promise<LoadedPair> {
   const { signal } = options;
@@ -75,14 +70,19 @@ export async function load(options: LoadOptions = {}): Promise<LoadedPair> {
   const checkpoint = openTarget(
     await locateCheckpoint(options.model, { ...hub, revision: options.revision }),
   );
-  const draft = options.draft ?? "none";
-  const found = draft === "assistant" ? await locateAssistant(checkpoint.folder, hub) : undefined;
-  const assistant =
-    draft === "none" ? undefined : openAssistant(found?.folder ?? (await locateCheckpoint(draft, hub)));
-  const notes = assistant ? checkPair(checkpoint, assistant).notes : [];
-  const tokenizer = await openTokenizer(checkpoint.folder);
-
   const dtype = options.dtype && DTYPE_OF[options.dtype];
+  const { assistant, found, ...chosen } = await chooseAssistant(checkpoint, options.draft ?? "none", {
+    ...hub,
+    dtype,
+  });
+  const tokenizer = await openTokenizer(checkpoint.folder);
+  const template = tokenizer ? openChatTemplate(checkpoint.folder) : undefined;
+  const warnings = [
+    ...checkpoint.warnings,
+    ...chosen.warnings,
+    ...(tokenizer ? [template?.warning ?? []].flat() : [noTokenizer(checkpoint.folder)]),
+  ];
+  refuseWarnings(warnings, options);
   requireMemory(assistant ? [checkpoint, assistant] : [checkpoint], dtype);
   const native = addon();
   native.setThreads(options.threads ?? 0);
@@ -90,7 +90,6 @@ export async function load(options: LoadOptions = {}): Promise<LoadedPair> {
     ...(dtype ? { dtype } : {}),
     ...(signal ? { signal } : {}),
   };
-  const template = tokenizer ? openChatTemplate(checkpoint.folder) : undefined;
   const target = await Gemma4Target.load(checkpoint, how);
   let drafter: Drafter | undefined;
   let exact: Exactness;
@@ -105,6 +104,8 @@ export async function load(options: LoadOptions = {}): Promise<LoadedPair> {
       drafting: drafter !== undefined,
       required: options.requireExact === true,
     });
+    if (exact === "not exact") warnings.push(NOT_EXACT);
+    refuseWarnings(warnings, options);
   } catch (error) {
     release();
     throw error;
@@ -136,17 +137,7 @@ export async function load(options: LoadOptions = {}): Promise<LoadedPair> {
     mediaTokenIds: checkpoint.config.mediaTokenIds,
     ...(found ? { assistant: found } : {}),
     exact,
-    warnings: [
-      ...checkpoint.weights.warnings,
-      ...(assistant?.weights.warnings ?? []),
-      ...notes,
-      ...(exact === "not exact"
-        ? ["rows of a block have other bits than single ones here: drafted text may differ from plain text"]
-        : []),
-      ...(tokenizer
-        ? [template?.warning ?? []].flat()
-        : [`${checkpoint.folder} has no tokenizer.json: answers are token ids, without text`]),
-    ],
+    warnings,
     async encodePrompt(prompt, { raw = false, system } = {}) {
       if (!raw) {
         const turns: ChatMessage[] = [{ role: "user", content: prompt }];
@@ -164,8 +155,22 @@ export async function load(options: LoadOptions = {}): Promise<LoadedPair> {
   };
 }
 
+const NOT_EXACT: Warning = {
+  code: "not-exact",
+  message:
+    "rows of a block have other bits than single ones here: drafted text may differ from plain text; --draft none gives plain text",
+};
+
+function noTokenizer(folder: string): Warning {
+  return {
+    code: "no-tokenizer",
+    message: `${folder} has no tokenizer.json: answers are token ids, without text; copy it there`,
+  };
+}
+
 /** What TypeScript can't hold a JavaScript caller to. */
-function checkOptions({ dtype, threads = 0 }: LoadOptions): void {
+function checkOptions({ dtype, threads = 0, allow }: LoadOptions): void {
+  checkAllowed(allow);
   if (dtype !== undefined && !DTYPES.includes(dtype)) {
     throw new MlxGemmaError("usage", `dtype must be one of ${DTYPES.join(", ")}; got ${String(dtype)}`);
   }

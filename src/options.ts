@@ -1,6 +1,7 @@
 import type { HubProgress } from "./checkpoint/hub/progress.js";
 import type { PromptCache } from "./prompt-cache.js";
 import type { SamplingOptions } from "./speculative/sampling.js";
+import type { Strictness } from "./warnings.js";
 
 /** The most tokens that a round may propose. */
 export const MAX_DRAFT_TOKENS = 15;
@@ -15,13 +16,16 @@ export type DtypeName = (typeof DTYPES)[number];
 /** Every key may be absent or undefined. */
 type Optional<T> = { readonly [K in keyof T]?: T[K] | undefined };
 
-export interface LoadOptions {
+export interface LoadOptions extends Strictness {
   /**
    * The target's folder, or its repository on the hub (`org/name`, `org/name@revision`); default: the embedded tiny
    * pair's folder. A folder wins over a repository of the same name; `hf://org/name` is the repository in any case.
    */
   readonly model?: string | undefined;
-  /** `assistant`: the one that belongs to the target; `none` (the default); or a folder or repository. */
+  /**
+   * `assistant`: the one that belongs to the target; `auto`: that one where it is there and fits, else plain decoding
+   * with a warning; `none` (the default); or a folder or repository.
+   */
   readonly draft?: string | undefined;
   /** Branch, tag or commit of the target's repository; default: the one in its name, else `main`. */
   readonly revision?: string | undefined;
@@ -51,7 +55,7 @@ export interface EncodeChatOptions {
   readonly thinking?: boolean | undefined;
 }
 
-export interface GenerateOptions extends Optional<SamplingOptions> {
+export interface GenerateOptions extends Optional<SamplingOptions>, Strictness {
   /** Token ids as they are; nothing is added. */
   readonly promptIds: readonly number[];
   /** K, drafts a round: 0 … 15; default 3 with an assistant, 0 without. */

@@ -28,6 +28,7 @@ export async function bench(pair: LoadedPair, plan: Plan, options: BenchOptions)
     version: VERSION,
     about,
     settings,
+    warnings: pair.warnings,
     exact: pair.exact,
     complete,
     rows,

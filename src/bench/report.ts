@@ -1,3 +1,4 @@
+import { warningsSchema } from "../warning-schema.js";
 import * as z from "../zod.js";
 
 // What `--save` writes, `-o json` prints and `--compare` reads. A change that breaks readers raises VERSION.
@@ -186,6 +187,7 @@ export const reportSchema = z.object({
     maxTokens: count,
     repetitions: count,
   }),
+  warnings: warningsSchema.default([]).describe("of the pair"),
   exact: z.enum(["by construction", "measured", "not exact"]),
   complete: z.boolean().describe("false: interrupted, or failed"),
   rows: z.array(rowSchema).readonly(),

@@ -6,6 +6,7 @@ import { PromptCache } from "../prompt-cache.js";
 import type { GenerationStats } from "../speculative/stats.js";
 import { type ChannelPiece, ChannelSplitter } from "../text/channels.js";
 import type { ChatMessage } from "../text/chat-template.js";
+import { type Warning, WarningList } from "../warnings.js";
 import { fitMessages } from "./context.js";
 
 export interface ConversationOptions {
@@ -22,7 +23,7 @@ export type AnswerOptions = Omit<GenerateOptions, "promptIds" | "cache" | "speci
 
 export type ConversationEvent =
   /** So many of the oldest messages are left out of the prompt from here on, for want of room. */
-  | { readonly type: "dropped"; readonly messages: number }
+  | { readonly type: "dropped"; readonly messages: number; readonly warning: Warning }
   | Extract<GenerationEvent, { readonly type: "prefill" }>
   | { readonly type: "tokens"; readonly ids: readonly number[]; readonly pieces: readonly ChannelPiece[] }
   | {
@@ -33,6 +34,8 @@ export type ConversationEvent =
       readonly thoughts: string;
       readonly tokenIds: readonly number[];
       readonly stats: GenerationStats;
+      /** Of this answer, that of a `dropped` event included. */
+      readonly warnings: readonly Warning[];
     };
 
 /**
@@ -170,8 +173,10 @@ export class Conversation implements Disposable {
         answerTokens: maxTokens,
         encode: (turns) => this.#encode(turns),
       });
+      const warnings = new WarningList(options);
       if (fitted.dropped > this.#dropped) {
-        yield { type: "dropped", messages: fitted.dropped - this.#dropped };
+        const messages = fitted.dropped - this.#dropped;
+        yield { type: "dropped", messages, warning: warnings.add("turns-dropped", turnsDropped(messages)) };
       }
       const room = this.contextTokens - fitted.promptIds.length;
       const events = generate(this.#pair, {
@@ -196,13 +201,18 @@ export class Conversation implements Disposable {
           const rest = splitter.finish();
           if (rest.length > 0) yield { type: "tokens", ids: [], pieces: taken(rest) };
           const { text: content, tokenIds, stats } = event;
+          const full = event.stopReason === "max tokens" && room < maxTokens;
+          if (full) {
+            const message = `the answer ends here: prompt and answer fill the context of ${this.contextTokens} tokens`;
+            warnings.add("context-full", message);
+          }
           if (tokenIds.length > 0) {
             this.#dropped = fitted.dropped;
             this.#messages = [...messages, { role: "assistant", content }];
           }
-          const full = event.stopReason === "max tokens" && room < maxTokens;
           const stopReason = full ? "context full" : event.stopReason;
-          yield { type: "end", stopReason, ...parts, tokenIds, stats };
+          const all = [...warnings.all, ...event.warnings];
+          yield { type: "end", stopReason, ...parts, tokenIds, stats, warnings: all };
         }
       }
     } finally {
@@ -226,4 +236,9 @@ export class Conversation implements Disposable {
       throw new MlxGemmaError("usage", "the conversation is busy: expected one answer at a time");
     }
   }
+}
+
+function turnsDropped(messages: number): string {
+  const turns = messages / 2;
+  return `context full: the oldest ${turns} ${turns === 1 ? "turn is" : "turns are"} left out from here on; the system turn stays`;
 }

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { type ConfigFiles, resolveAssistant, resolveTarget } from "./config.js";
 import { locateFolder } from "./locate.js";
+import { modelWarnings } from "./model-warnings.js";
 import { packingRules } from "./packing-rules.js";
 import { isThere, readJson } from "./plain-file.js";
 import { openTensors } from "./shards.js";
@@ -16,7 +17,7 @@ export {
   noAssistant,
 } from "./locate.js";
 export { type LocateOptions, locateAssistant, locateCheckpoint } from "./locate-remote.js";
-export { type CheckedPair, checkFit, checkPair } from "./pairing.js";
+export { checkFit, checkPair } from "./pairing.js";
 export type * from "./types.js";
 
 /**
@@ -31,7 +32,8 @@ export function openTarget(path?: string): TargetCheckpoint {
   const config = resolveTarget(files);
   const packing = packingRules(files, "target");
   const weights = planTarget({ folder, config, tensors: openTensors(folder), packing });
-  return { folder, config: { ...config, ...packedModules(weights) }, weights };
+  const warnings = modelWarnings(files, config, weights);
+  return { folder, config: { ...config, ...packedModules(weights) }, weights, warnings };
 }
 
 /**
@@ -45,7 +47,8 @@ export function openAssistant(path: string): AssistantCheckpoint {
   const config = resolveAssistant(files);
   const packing = packingRules(files, "assistant");
   const weights = planAssistant({ folder, config, tensors: openTensors(folder), packing });
-  return { folder, config: { ...config, ...packedModules(weights) }, weights };
+  const warnings = modelWarnings(files, config, weights);
+  return { folder, config: { ...config, ...packedModules(weights) }, weights, warnings };
 }
 
 function packedModules({ quantization }: WeightPlan): Pick<TargetConfig, "quantization"> {

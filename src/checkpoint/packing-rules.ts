@@ -34,7 +34,14 @@ const MODES: Readonly<Record<QuantizationMode, { readonly groups: number[]; read
 };
 
 /** Keys of the block that are no module's. */
-const OPTIONS = new Set(["group_size", "bits", "mode", "quantize_input", "quant_method", "linear_class"]);
+export const PACKING_OPTIONS: ReadonlySet<string> = new Set([
+  "group_size",
+  "bits",
+  "mode",
+  "quantize_input",
+  "quant_method",
+  "linear_class",
+]);
 /** By these a block of another format is told where it has no `quant_method`. */
 const FOREIGN = [
   "quant_algo",
@@ -105,7 +112,7 @@ interface Entry {
 function ownEntries(block: Json, where: string, moduleOf: (key: string) => string): Map<string, Entry> {
   const entries = new Map<string, Entry>();
   for (const [key, value] of Object.entries(block)) {
-    if (OPTIONS.has(key)) continue;
+    if (PACKING_OPTIONS.has(key)) continue;
     // `true` stands for the default, and what is neither is no module's.
     if (value !== false && !isObject(value)) continue;
     const module = moduleOf(key);

@@ -1,5 +1,6 @@
 import { MlxGemmaError } from "../errors.js";
 import type { LayerType, NativeLayerConfig } from "../mlx/native.js";
+import type { Warning, WarningCode } from "../warnings.js";
 import { originOf } from "./known-pairs.js";
 import { LAYER_TYPES } from "./layers.js";
 import { nameOfFolder } from "./locate.js";
@@ -12,58 +13,66 @@ import type {
   TargetConfig,
 } from "./types.js";
 
-/** A target and an assistant that fit. */
-export interface CheckedPair {
-  /** What may cost accepted drafts, a line each; at most one now. */
-  readonly notes: readonly string[];
-}
-
 /**
  * Checks that an assistant can draft for a target: {@link checkFit}, and what both tokenizers call their ids where
  * both folders have one. The families are not asked for: what fits by its values, fits.
  *
+ * @returns what may cost accepted drafts
  * @throws MlxGemmaError `pair` with both values, `checkpoint` for a broken tokenizer.json.
  */
-export function checkPair(target: TargetCheckpoint, assistant: AssistantCheckpoint): CheckedPair {
+export function checkPair(target: TargetCheckpoint, assistant: AssistantCheckpoint): Warning[] {
   checkFit(target.config, assistant.config);
-  const renamed = compareTokenizers(target.folder, assistant.folder);
-  const reasons = [...differences(target, assistant), ...renamedTokens(renamed)];
-  if (reasons.length === 0) return { notes: [] };
-  return {
-    notes: [
-      `target and assistant fit, but ${reasons.join(", and ")}: fewer drafts may be accepted, the text stays the same`,
-    ],
-  };
+  return [
+    ...differences(target, assistant),
+    ...tokenizerWarnings(compareTokenizers(target.folder, assistant.folder)),
+  ];
 }
 
-/** A checkpoint, as far as notes on a pair need it. */
+/** A checkpoint, as far as warnings of a pair need it. */
 type Named<C> = { readonly folder: string; readonly config: C };
 
-/** What does not keep an assistant from drafting, though it was not made for this target; a reason each. */
-export function differences(target: Named<TargetConfig>, assistant: Named<AssistantConfig>): string[] {
-  const reasons: string[] = [];
+/** What does not keep an assistant from drafting, though it was not made for this target. */
+export function differences(target: Named<TargetConfig>, assistant: Named<AssistantConfig>): Warning[] {
+  const warnings: Warning[] = [];
   const bits = new Set(Object.values(target.config.quantization ?? {}).map((how) => how.bits));
   if (bits.size > 0) {
     const told = [...bits].sort((a, b) => a - b).join(", ");
-    reasons.push(`the target's weights are packed in ${told} bits`);
+    warnings.push(costing("packed-target", `the target's weights are packed in ${told} bits`));
   }
   const names = [target, assistant].map(({ folder }) => nameOfFolder(folder));
   const [made, trained] = names.map(originOf);
   if (made !== undefined && trained !== undefined && made !== trained) {
-    reasons.push(`the assistant (${names[1]}) was made for another fine-tune than ${names[0]}`);
-  }
-  if (isUnified(target.config) !== isUnified(assistant.config)) {
-    reasons.push(
-      `they are of different families (${target.config.modelType} and ${assistant.config.modelType})`,
+    warnings.push(
+      costing(
+        "other-fine-tune",
+        `the assistant (${names[1]}) was made for another fine-tune than ${names[0]}`,
+      ),
     );
   }
-  return reasons;
+  if (isUnified(target.config) !== isUnified(assistant.config)) {
+    warnings.push(
+      costing(
+        "other-family",
+        `they are of different families (${target.config.modelType} and ${assistant.config.modelType})`,
+      ),
+    );
+  }
+  return warnings;
 }
 
-/** A reason more: tokens that only one of both has named. */
-export function renamedTokens(ids: readonly number[]): string[] {
-  if (ids.length === 0) return [];
-  return [`${ids.length} free tokens have another name in one of the tokenizers (the first is id ${ids[0]})`];
+/** @param compared ids that only one of both tokenizers has named; or why they were not compared */
+export function tokenizerWarnings(compared: readonly number[] | string): Warning[] {
+  if (typeof compared === "string") {
+    return [{ code: "tokenizers-not-compared", message: `the tokenizers were not compared: ${compared}` }];
+  }
+  if (compared.length === 0) return [];
+  const reason = `${compared.length} free tokens have another name in one of the tokenizers (the first is id ${compared[0]})`;
+  return [costing("renamed-tokens", reason)];
+}
+
+function costing(code: WarningCode, reason: string): Warning {
+  const message = `target and assistant fit, but ${reason}: fewer drafts may be accepted, the text stays the same`;
+  return { code, message };
 }
 
 function isUnified({ modelType }: TargetConfig | AssistantConfig): boolean {

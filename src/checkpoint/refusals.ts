@@ -10,7 +10,7 @@ type Neutral = Readonly<Record<string, readonly unknown[]>>;
 /**
  * Keys of a text config that would change what the model computes, with the values under which they do not. Those of
  * `Gemma4TextConfig` that this version does not act on, and those by which relatives of Gemma 4 and other readers
- * name a part that Gemma 4 lacks. A key that is not here is ignored.
+ * name a part that Gemma 4 lacks. A key that is not here is ignored, and told by `unknownKeys`.
  */
 const TEXT: Neutral = {
   // Attention.
@@ -79,6 +79,10 @@ const ROPE: Neutral = {
   rope_scaling: [],
   short_factor: [],
 };
+
+/** Keys that are looked at here, of a text config and of one layer type's rope. */
+export const REFUSED_TEXT = Object.keys(TEXT);
+export const REFUSED_ROPE = Object.keys(ROPE);
 
 /**
  * Refuses a text config whose keys ask for something that this version does not compute.

@@ -46,7 +46,7 @@ function atMost(max: number, what: string) {
 }
 
 /** Rope of one layer type. `type` is the older name of `rope_type`. */
-const rope = z.looseObject(
+export const rope = z.looseObject(
   {
     rope_type: text.optional(),
     type: text.optional(),

@@ -1,9 +1,11 @@
 import type { MlxGemmaError } from "../errors.js";
+import type { Warning } from "../warnings.js";
 import { type ConfigFiles, resolveAssistant, resolveTarget } from "./config.js";
 import { assistantWeights, type ExpectedWeight, targetWeights } from "./expected-weights.js";
 import { type CheckpointFiles, readJsonOf } from "./files.js";
 import { isTextTensor } from "./hub/selection.js";
 import { checkpointError, isObject, quote } from "./json.js";
+import { modelWarnings } from "./model-warnings.js";
 import { type PackingRules, packingRules } from "./packing-rules.js";
 import { type Report, reporting } from "./report.js";
 import { headerLength, PREFIX, parseHeader } from "./safetensors-header.js";
@@ -57,6 +59,8 @@ export type SurveyedModel = {
   readonly expected: ReadonlySet<string>;
   /** The weights that are there and right. */
   readonly plan: WeightPlan;
+  /** Of its config and its weights. */
+  readonly warnings: readonly Warning[];
 } & (
   | { readonly kind: "target"; readonly config: TargetConfig }
   | { readonly kind: "assistant"; readonly config: AssistantConfig }
@@ -117,13 +121,21 @@ export function surveyedModel(survey: Survey, found: ConfigFiles, report: Report
       packing,
       expected,
       plan,
+      warnings: modelWarnings(found, config, plan),
     };
   }
   const config = resolveTarget(found);
   const packing = packingRules(found, "target");
   const plan = planTarget({ folder, config, tensors, packing, report });
   const expected = namesOf(targetWeights(config, expertsPackaging(tensors)));
-  return { kind: "target", config: { ...config, quantization: plan.quantization }, packing, expected, plan };
+  return {
+    kind: "target",
+    config: { ...config, quantization: plan.quantization },
+    packing,
+    expected,
+    plan,
+    warnings: modelWarnings(found, config, plan),
+  };
 }
 
 function namesOf(weights: readonly ExpectedWeight[]): Set<string> {

@@ -19,22 +19,23 @@ export interface TokenizerDifference {
   readonly mismatch?: { readonly id: number; readonly target: string; readonly assistant: string };
   /** Ids before it that only a fine-tune has named: one tokenizer has a free token there. */
   readonly renamed: readonly number[];
+  /** Why they were not compared. */
+  readonly notCompared?: string;
 }
 
 /**
  * Compares what the tokenizers of a target and its assistant call their ids, where both folders have one: drafts are
  * exchanged as ids. Files that are the same are not parsed.
  *
- * @returns undefined where one has none
  * @throws MlxGemmaError `checkpoint` for a broken file.
  */
-export function tokenizerDifference(
-  targetFolder: string,
-  assistantFolder: string,
-): TokenizerDifference | undefined {
+export function tokenizerDifference(targetFolder: string, assistantFolder: string): TokenizerDifference {
   const target = join(targetFolder, FILE);
   const assistant = join(assistantFolder, FILE);
-  if (!isFile(target) || !isFile(assistant)) return undefined;
+  const without = [targetFolder, assistantFolder].filter((folder) => !isFile(join(folder, FILE)));
+  if (without.length > 0) {
+    return { renamed: [], notCompared: `no ${FILE} in ${without.join(" and ")}; copy it there` };
+  }
   if (sameNames(target, assistant)) return { renamed: [] };
   const [theirs, ours] = [tokensById(target), tokensById(assistant)];
   const ids = [...new Set([...theirs.keys(), ...ours.keys()])].sort((a, b) => a - b);
@@ -53,12 +54,12 @@ export function tokenizerDifference(
 /**
  * As {@link tokenizerDifference}.
  *
- * @returns ids that only a fine-tune has named
+ * @returns ids that only a fine-tune has named; or why they were not compared
  * @throws MlxGemmaError `pair` with the first id that differs and both its names; `checkpoint` for a broken file.
  */
-export function compareTokenizers(targetFolder: string, assistantFolder: string): readonly number[] {
-  const { mismatch, renamed = [] } = tokenizerDifference(targetFolder, assistantFolder) ?? {};
-  if (!mismatch) return renamed;
+export function compareTokenizers(targetFolder: string, assistantFolder: string): readonly number[] | string {
+  const { mismatch, renamed, notCompared } = tokenizerDifference(targetFolder, assistantFolder);
+  if (!mismatch) return notCompared ?? renamed;
   const { id, target, assistant } = mismatch;
   throw new MlxGemmaError(
     "pair",

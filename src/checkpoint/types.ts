@@ -1,4 +1,5 @@
 import type { LayerType, NativeQuantization, NativeTargetConfig } from "../mlx/native.js";
+import type { Warning } from "../warnings.js";
 
 /** Element types of weights that this version can run. */
 export type FloatDtype = "bfloat16" | "float16" | "float32";
@@ -148,8 +149,8 @@ export interface WeightPlan {
   readonly bytes: number;
   /** Packed modules by canonical name; empty: none. */
   readonly quantization: Readonly<Record<string, NativeQuantization>>;
-  /** What a user should know of these weights, a line each. */
-  readonly warnings: readonly string[];
+  /** Of these weights. */
+  readonly warnings: readonly Warning[];
 }
 
 /** A checked target folder. */
@@ -159,6 +160,8 @@ export interface TargetCheckpoint {
   /** With `quantization` where modules are packed. */
   readonly config: TargetConfig;
   readonly weights: WeightPlan;
+  /** Of its config and its weights. */
+  readonly warnings: readonly Warning[];
 }
 
 /** A checked assistant folder. */
@@ -168,4 +171,6 @@ export interface AssistantCheckpoint {
   /** With `quantization` where modules are packed. */
   readonly config: AssistantConfig;
   readonly weights: WeightPlan;
+  /** Of its config and its weights. */
+  readonly warnings: readonly Warning[];
 }

@@ -1,4 +1,5 @@
 import type { NativeQuantization } from "../mlx/native.js";
+import type { Warning } from "../warnings.js";
 import {
   assistantWeights,
   type ExpectedWeight,
@@ -80,7 +81,7 @@ function plan(
   const present = checkPresence(folder, expected, prefix, tensors, report);
   const sources = new Map<string, WeightSource>();
   const quantization: Record<string, NativeQuantization> = {};
-  const warnings: string[] = [];
+  const warnings: Warning[] = [];
   const found = { folder, prefix, tensors, packing };
   const planOne = (weight: ExpectedWeight): void => {
     const module = weight.name.replace(/\.weight$/, "");
@@ -95,9 +96,10 @@ function plan(
       sources.set(`${module}.${part}`, source(`${prefix}${module}.${part}`, info));
     }
     if (module === "masked_embedding.centroids") {
-      warnings.push(
-        `${folder}: the assistant's centroids are packed in ${how.bits} bits, which costs accepted drafts; they are read as they are, a conversion that leaves them out drafts better`,
-      );
+      warnings.push({
+        code: "packed-centroids",
+        message: `${folder}: the assistant's centroids are packed in ${how.bits} bits, which costs accepted drafts; they are read as they are, a conversion that leaves them out drafts better`,
+      });
     }
   };
   for (const weight of present) reporting(report, prefix + weight.name, () => planOne(weight));

@@ -13,6 +13,7 @@ export const EXIT_CODES: Readonly<Record<ErrorCode, number>> = {
   hub: 9,
   disk: 10,
   memory: 12,
+  strict: 13,
   disposed: 8,
   aborted: 130,
 };
@@ -47,6 +48,7 @@ export const EXIT_MEANINGS: readonly (readonly [number, string])[] = [
   [EXIT_CODES.disk, "no room or no permission to write what is downloaded or made"],
   [EXIT_REGRESSION, "bench --compare found figures that are lower by more than the tolerance"],
   [EXIT_CODES.memory, "less memory than the weights need"],
+  [EXIT_CODES.strict, "--strict, and there is a warning"],
   [EXIT_CODES.aborted, `interrupted with Ctrl-C (${EXIT_TERMINATED}: terminated)`],
 ];
 

@@ -1,8 +1,9 @@
 import type { DtypeName } from "../options.js";
+import type { Strictness, Warning } from "../warnings.js";
 import type { ColourMode } from "./ui/colour-mode.js";
 
 /** Which pair to load, and how. */
-export interface PairFlags {
+export interface PairFlags extends Strictness {
   readonly model?: string;
   readonly revision?: string;
   readonly offline?: true;
@@ -46,29 +47,33 @@ export interface Flags extends PairFlags, DecodingFlags {
  *
  * @param given whether an option stands on the command line
  * @param coloured whether stdout takes colours
- * @returns notes for the user: options that were given and do nothing
+ * @returns options that were given and do nothing
  */
-export function notesOn(
+export function idleOptions(
   flags: PairFlags & DecodingFlags & Pick<Flags, "showDrafts">,
   given: (name: keyof DecodingFlags) => boolean,
   coloured: boolean,
-): string[] {
-  const notes: string[] = [];
+): Warning[] {
+  const warnings: Warning[] = [];
+  const ignored = (message: string) => warnings.push({ code: "option-ignored", message });
   const drafting = flags.draft !== "none" && flags.draftTokens !== 0;
   if (flags.draft !== "none" && !drafting) {
-    notes.push("--draft-tokens 0: the assistant is loaded but proposes nothing; this is plain decoding");
+    warnings.push({
+      code: "drafting-off",
+      message: "--draft-tokens 0: the assistant is loaded but proposes nothing; this is plain decoding",
+    });
   }
   const idle = SAMPLING.filter(([name]) => given(name)).map(([, option]) => option);
   if (flags.temperature === 0 && idle.length > 0) {
     const verb = idle.length > 1 ? "do" : "does";
-    notes.push(`${idle.join(", ")} ${verb} nothing at temperature 0; give --temperature to sample`);
+    ignored(`${idle.join(", ")} ${verb} nothing at temperature 0; give --temperature to sample`);
   }
   if (flags.showDrafts && !drafting) {
-    notes.push("--show-drafts: there are no drafts to show; give --draft assistant");
+    ignored("--show-drafts: there are no drafts to show; give --draft assistant");
   } else if (flags.showDrafts && !coloured) {
-    notes.push("--show-drafts: stdout takes no colours; give --color always to force them");
+    ignored("--show-drafts: stdout takes no colours; give --color always to force them");
   }
-  return notes;
+  return warnings;
 }
 
 const SAMPLING: readonly (readonly [keyof DecodingFlags, string])[] = [

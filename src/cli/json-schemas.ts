@@ -1,6 +1,7 @@
 import { reportSchema as benchSchema } from "../bench/report.js";
 import { inspection } from "../inspect/schema.js";
 import { statsSchema, stopReasonSchema } from "../trace/schema.js";
+import { warningsSchema } from "../warning-schema.js";
 import * as z from "../zod.js";
 import { reportSchema as doctorSchema } from "./doctor/report.js";
 
@@ -27,7 +28,7 @@ const generate = z.strictObject({
     .strictObject({ folder: z.string(), why: z.string() })
     .optional()
     .describe("which one --draft assistant took"),
-  warnings: texts,
+  warnings: warningsSchema,
 });
 
 const chat = z
@@ -35,6 +36,7 @@ const chat = z
     ...answer,
     thoughts: z.string(),
     dropped: count.describe("messages that were left out, since the context is full"),
+    warnings: warningsSchema,
   })
   .describe("one for each answer");
 

@@ -13,7 +13,7 @@ export function checkPairFlags(flags: PairFlags): void {
   checkRevisionFlag(flags);
 }
 
-/** Loads the pair, its progress shown, and tells which assistant it took. The notes in `warnings` are the caller's. */
+/** Loads the pair, its progress shown, and tells which assistant it took. Its `warnings` are the caller's. */
 export async function openPair(
   flags: Omit<PairFlags, "draftTokens">,
   progress: Progress,
@@ -29,6 +29,14 @@ export async function openPair(
   } finally {
     bar.stop();
   }
+}
+
+/** K as it was asked for; where `--draft auto` has found no assistant, none. */
+export function drafting(
+  { drafter }: LoadedPair,
+  { draftTokens }: Pick<PairFlags, "draftTokens">,
+): { readonly draftTokens: number | undefined } {
+  return { draftTokens: drafter ? draftTokens : undefined };
 }
 
 /** A folder has no revisions: the option would do nothing. @throws MlxGemmaError `usage` */

@@ -1,6 +1,14 @@
 import { type Command, Option } from "commander";
 import { DEFAULTS, MAX_DRAFT_TOKENS } from "../options.js";
-import { dtypeOption, type NumberRange, numberOption, textsOption, threadsOption } from "./options.js";
+import { isWarningCode } from "../warnings.js";
+import {
+  dtypeOption,
+  listOption,
+  type NumberRange,
+  numberOption,
+  textsOption,
+  threadsOption,
+} from "./options.js";
 
 /** What the numbers of decoding may be. */
 export const RANGES = {
@@ -28,12 +36,28 @@ export function pairOptions(draft: "none" | "assistant" = "none"): Option[] {
     new Option("--offline", "take what the hub's cache has, download nothing"),
     new Option(
       "--draft <who>",
-      "who proposes tokens: assistant (the one that belongs to the model), none, a folder, or org/name",
+      "who proposes tokens: assistant (the one that belongs to the model), auto (that one if there is one that fits), none, a folder, or org/name",
     ).default(draft, draft),
     dtypeOption(),
     threadsOption(),
     new Option("--require-exact", "refuse a device on which drafted text may differ from plain text"),
+    ...strictOptions(),
   ]);
+}
+
+/** What is done about warnings. */
+export function strictOptions(): Option[] {
+  return [
+    new Option("--strict", "a warning is an error"),
+    listOption(
+      "--allow <code,…>",
+      "warnings that are fine: no line, no error (docs/reliability.md lists them)",
+      {
+        expected: "codes of warnings, such as packed-target,no-chat-template",
+        read: (part) => (isWarningCode(part) ? part : undefined),
+      },
+    ),
+  ];
 }
 
 /** How an answer is written. */

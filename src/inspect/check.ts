@@ -2,6 +2,7 @@ import { isTextTensor } from "../checkpoint/hub/selection.js";
 import { checkpointError, quote } from "../checkpoint/json.js";
 import type { SurveyedModel } from "../checkpoint/survey.js";
 import type { MlxGemmaError } from "../errors.js";
+import { warningText } from "../warnings.js";
 import type { LogicalTensor } from "./logical.js";
 import type { Inspected } from "./open.js";
 import type { CheckView } from "./schema.js";
@@ -32,7 +33,7 @@ export async function check(
     view: "check",
     checkpoint: inspected.facts,
     findings: all.map(({ code, message }) => ({ code, message })),
-    notes: [...notes, ...absentNote(inspected)],
+    notes: [...(inspected.model?.warnings ?? []).map(warningText), ...notes, ...absentNote(inspected)],
     valuesRead: options.readValues,
   };
 }

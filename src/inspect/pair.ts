@@ -1,6 +1,7 @@
-import { differences, pairRules, renamedTokens } from "../checkpoint/pairing.js";
+import { differences, pairRules, tokenizerWarnings } from "../checkpoint/pairing.js";
 import { tokenizerDifference } from "../checkpoint/tokenizer-content.js";
 import { MlxGemmaError } from "../errors.js";
+import type { Warning } from "../warnings.js";
 import { type Inspected, modelOf } from "./open.js";
 import type { PairView } from "./schema.js";
 
@@ -30,12 +31,13 @@ export function comparePair(target: Inspected, assistant: Inspected): PairView {
     assistant: assistant.facts,
     fits: rules.every(({ fits }) => fits),
     rules,
-    notes: [
+    warnings: [
+      ...[target, assistant].flatMap(({ model }) => model?.warnings ?? []),
       ...differences(
         { folder: named(target), config: theirs.config },
         { folder: named(assistant), config: ours.config },
       ),
-      ...tokenizers.notes,
+      ...tokenizers.warnings,
     ],
   };
 }
@@ -43,14 +45,13 @@ export function comparePair(target: Inspected, assistant: Inspected): PairView {
 function tokenizerRule(
   target: Inspected,
   assistant: Inspected,
-): { readonly rule?: Rule; readonly notes: string[] } {
+): { readonly rule?: Rule; readonly warnings: Warning[] } {
   const [theirs, ours] = [target.facts.folder, assistant.facts.folder];
   if (theirs === null || ours === null) {
-    return { notes: ["the tokenizers were not compared: that would download them"] };
+    return { warnings: tokenizerWarnings("that would download them; pull both first") };
   }
-  const difference = tokenizerDifference(theirs, ours);
-  if (!difference) return { notes: ["the tokenizers were not compared: one side has no tokenizer.json"] };
-  const { mismatch, renamed } = difference;
+  const { mismatch, renamed, notCompared } = tokenizerDifference(theirs, ours);
+  if (notCompared !== undefined) return { warnings: tokenizerWarnings(notCompared) };
   const side = (which: "target" | "assistant") =>
     mismatch ? `id ${mismatch.id} is ${mismatch[which]}` : "the same ids";
   const rule = {
@@ -59,5 +60,5 @@ function tokenizerRule(
     assistant: side("assistant"),
     key: "tokenizer.json",
   };
-  return { rule: { ...rule, fits: mismatch === undefined }, notes: renamedTokens(renamed) };
+  return { rule: { ...rule, fits: mismatch === undefined }, warnings: tokenizerWarnings(renamed) };
 }

@@ -1,3 +1,4 @@
+import { warningsSchema } from "../warning-schema.js";
 import * as z from "../zod.js";
 
 // The JSON of `mlx-gemma inspect-weights --json`. Types of this folder are inferred from here; nothing but tests and
@@ -200,7 +201,7 @@ const pair = z.object({
   assistant: checkpoint,
   fits: z.boolean(),
   rules: z.array(rule),
-  notes: z.array(z.string()).describe("what may cost accepted drafts"),
+  warnings: warningsSchema,
 });
 
 const side = z.object({ name: z.string(), shape, dtype: z.string(), bytes }).nullable();

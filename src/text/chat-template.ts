@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { checkpointError, describe, isObject, oneLine, quote } from "../checkpoint/json.js";
 import { isThere, readText } from "../checkpoint/plain-file.js";
+import type { Warning } from "../warnings.js";
 import { THINK } from "./channels.js";
 import { tokenizerConfig } from "./tokenizer.js";
 
@@ -14,8 +15,8 @@ export interface ChatMessage {
 
 /** A folder's chat template, or Gemma 4's turns where it has none. */
 export interface ChatTemplate {
-  /** Set when the folder has no template and Gemma 4's own turns are used: to be shown to the user. */
-  readonly warning?: string;
+  /** Set when the folder has no template and Gemma 4's own turns are used. */
+  readonly warning?: Warning;
   /**
    * The prompt's text, `<bos>` included where the template writes it, ending where the model's answer begins.
    *
@@ -52,7 +53,10 @@ export function openChatTemplate(folder: string): ChatTemplate {
     : configured(config.chatTemplate, join(folder, "tokenizer_config.json"));
   if (!found) {
     return {
-      warning: `${folder} has no chat template; Gemma 4's own turns are used (give --raw for none)`,
+      warning: {
+        code: "no-chat-template",
+        message: `${folder} has no chat template; Gemma 4's own turns are used (give --raw for none)`,
+      },
       render: async (messages, { thinking = false } = {}) =>
         `${config.specialTokens.bos_token ?? "<bos>"}${gemmaTurns(messages, thinking)}`,
     };

@@ -120,6 +120,7 @@ export function reportWith(rows: readonly Row[], more: Partial<Report> = {}): Re
     version: VERSION,
     about: ABOUT,
     settings: SETTINGS,
+    warnings: [],
     exact: "by construction",
     complete: true,
     rows: [...rows],

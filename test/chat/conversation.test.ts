@@ -119,7 +119,13 @@ describe("a context that is full", () => {
       const end = events.at(-1);
       if (end?.type !== "end") throw new Error("no end event");
       expect(end.stats.promptTokens + end.tokenIds.length).toBeLessThanOrEqual(CONTEXT);
-      if (first?.type !== "dropped") continue;
+      if (first?.type !== "dropped") {
+        expect(end.warnings).toEqual([]);
+        continue;
+      }
+      expect(first.warning.code).toBe("turns-dropped");
+      expect(first.warning.message).toContain(`the oldest ${first.messages / 2} turn`);
+      expect(end.warnings).toEqual([first.warning]);
       dropped.push(first.messages);
       expect(first.messages % 2).toBe(0);
       expect(end.stats.promptTokens).toBeLessThanOrEqual(CONTEXT / 2);
@@ -140,9 +146,14 @@ describe("a context that is full", () => {
 
   it("ends an answer that would pass it", async () => {
     open({ contextTokens: 60 });
-    const { stopReason, stats, tokenIds } = await ask(prompt(0), { maxTokens: 500, draftTokens: 0 });
+    const long = { maxTokens: 500, draftTokens: 0 };
+    const { stopReason, stats, tokenIds, warnings } = await ask(prompt(0), long);
     expect(stopReason).toBe("context full");
     expect(stats.promptTokens + tokenIds.length).toBe(60);
+    expect(warnings.map(({ code }) => code)).toEqual(["context-full"]);
+    chat.undo();
+    await expect(ask(prompt(0), { ...long, strict: true })).rejects.toMatchObject({ code: "strict" });
+    expect(chat.messages).toHaveLength(0);
   });
 
   it("refuses a message that does not fit alone, and goes on without it", async () => {

@@ -280,7 +280,10 @@ describe("an assistant's weights", () => {
     const { warnings, quantization: record } = of(() => FOUR);
     expect(record["masked_embedding.centroids"]).toEqual(FOUR);
     expect(warnings).toEqual([
-      expect.stringContaining("/assistant: the assistant's centroids are packed in 4 bits"),
+      {
+        code: "packed-centroids",
+        message: expect.stringContaining("/assistant: the assistant's centroids are packed in 4 bits"),
+      },
     ]);
     const plain = of((module) => (module.includes("centroids") ? undefined : FOUR));
     expect(plain.warnings).toEqual([]);

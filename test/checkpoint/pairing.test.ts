@@ -10,6 +10,7 @@ import {
   openTarget,
   type TargetConfig,
 } from "../../src/checkpoint/index.js";
+import { tokenizerWarnings } from "../../src/checkpoint/pairing.js";
 import { compareTokenizers, vocabularyBytes } from "../../src/checkpoint/tokenizer-content.js";
 import { copyOf, temporaryFolder, thrown } from "./helpers.js";
 
@@ -48,7 +49,7 @@ describe("pairing", () => {
   });
 });
 
-describe("a checked pair's notes", () => {
+describe("a checked pair's warnings", () => {
   const target = openTarget("test/golden/e-style/target");
   const assistant = openAssistant("test/golden/e-style/assistant");
   const renamed = (name: string, source: string) => {
@@ -56,22 +57,27 @@ describe("a checked pair's notes", () => {
     cpSync(source, folder, { recursive: true });
     return folder;
   };
-  const notes = (targetName: string, assistantName: string) =>
+  const NOT_COMPARED = "tokenizers-not-compared";
+  const warnings = (targetName: string, assistantName: string) =>
     checkPair(
       { ...target, folder: join("/models", targetName) },
       { ...assistant, folder: join("/models", assistantName) },
-    ).notes;
+    ).filter(({ code }) => code !== NOT_COMPARED);
 
   it("are none where both were made for each other", () => {
-    expect(checkPair(target, assistant).notes).toEqual([]);
-    expect(notes("gemma-4-e4b-it-bf16", "gemma-4-E4B-it-assistant-4bit")).toEqual([]);
-    expect(notes("gemma-4-E4B-it-qat-4bit", "gemma-4-E4B-it-qat-q4_0-unquantized-assistant")).toEqual([]);
-    expect(notes("anything", "gemma-4-E4B-it-assistant")).toEqual([]);
+    expect(checkPair(target, assistant).map(({ code }) => code)).toEqual([NOT_COMPARED]);
+    expect(warnings("gemma-4-e4b-it-bf16", "gemma-4-E4B-it-assistant-4bit")).toEqual([]);
+    expect(warnings("gemma-4-E4B-it-qat-4bit", "gemma-4-E4B-it-qat-q4_0-unquantized-assistant")).toEqual([]);
+    expect(warnings("anything", "gemma-4-E4B-it-assistant")).toEqual([]);
   });
 
-  it("tell another fine-tune, a packed target and another family in one line", () => {
-    expect(notes("gemma-4-E4B-it-abliterated", "gemma-4-E4B-it-assistant")).toEqual([
-      "target and assistant fit, but the assistant (gemma-4-E4B-it-assistant) was made for another fine-tune than gemma-4-E4B-it-abliterated: fewer drafts may be accepted, the text stays the same",
+  it("tell another fine-tune, a packed target and another family, each by its code", () => {
+    expect(warnings("gemma-4-E4B-it-abliterated", "gemma-4-E4B-it-assistant")).toEqual([
+      {
+        code: "other-fine-tune",
+        message:
+          "target and assistant fit, but the assistant (gemma-4-E4B-it-assistant) was made for another fine-tune than gemma-4-E4B-it-abliterated: fewer drafts may be accepted, the text stays the same",
+      },
     ]);
     const packed = {
       ...target.config,
@@ -87,14 +93,24 @@ describe("a checked pair's notes", () => {
         config: { ...assistant.config, modelType: "gemma4_unified_assistant" },
         folder: "/x/gemma-4-E4B-it-assistant",
       },
-    ).notes;
-    expect(all).toHaveLength(1);
-    expect(all[0]).toContain("packed in 4, 8 bits, and the assistant (");
-    expect(all[0]).toContain("different families (gemma4 and gemma4_unified_assistant)");
+    );
+    expect(all.map(({ code }) => code)).toEqual([
+      "packed-target",
+      "other-fine-tune",
+      "other-family",
+      NOT_COMPARED,
+    ]);
+    expect(all[0]?.message).toContain("packed in 4, 8 bits: ");
+    expect(all[2]?.message).toContain("different families (gemma4 and gemma4_unified_assistant)");
   });
 
   it("takes an assistant without a tokenizer, and refuses a misfit first", () => {
-    expect(() => checkPair(target, { ...assistant, folder: EMBEDDED_TARGET })).not.toThrow();
+    expect(checkPair(target, { ...assistant, folder: EMBEDDED_TARGET })).toEqual([
+      {
+        code: NOT_COMPARED,
+        message: `the tokenizers were not compared: no tokenizer.json in ${target.folder}; copy it there`,
+      },
+    ]);
     const misfit = { ...assistant.config, vocabSize: 7 };
     expect(thrown("pair", () => checkPair(target, { ...assistant, config: misfit })).message).toContain(
       "the target has 320, the assistant 7",
@@ -103,7 +119,7 @@ describe("a checked pair's notes", () => {
 
   it("does not mind that a copy is another file", () => {
     const folder = renamed("other", join(EMBEDDED_TARGET, "..", "assistant"));
-    expect(checkPair({ ...target, folder: EMBEDDED_TARGET }, { ...assistant, folder }).notes).toEqual([]);
+    expect(checkPair({ ...target, folder: EMBEDDED_TARGET }, { ...assistant, folder })).toEqual([]);
   });
 });
 
@@ -195,6 +211,9 @@ describe("tokenizers of a pair", () => {
       swap(json.model.vocab, 2000, "<unused7>");
     });
     expect(free()).toEqual([2000]);
+    expect(tokenizerWarnings(free())).toEqual([
+      { code: "renamed-tokens", message: expect.stringContaining("1 free tokens have another name") },
+    ]);
   });
 
   it.each<[string, (json: TokenizerJson) => void]>([

@@ -8,6 +8,7 @@ import { History, historyFile } from "../../src/cli/chat/history.js";
 import { MessageLines } from "../../src/cli/chat/messages.js";
 import { forTerminal } from "../../src/cli/ui/terminal-text.js";
 import { StatsCollector } from "../../src/speculative/stats.js";
+import type { Strictness, Warning } from "../../src/warnings.js";
 import { temporaryFolder } from "../checkpoint/helpers.js";
 
 afterEach(() => vi.restoreAllMocks());
@@ -24,9 +25,10 @@ const stats = new StatsCollector().summarize({
 const DIM = "\u001b[2m";
 
 /** What an answer with a thought writes. */
-async function shown(thoughts: boolean) {
+async function shown(thoughts: boolean, allow: Strictness["allow"] = []) {
+  const dropped: Warning = { code: "turns-dropped", message: "the oldest turn" };
   const events: readonly ConversationEvent[] = [
-    { type: "dropped", messages: 2 },
+    { type: "dropped", messages: 2, warning: dropped },
     {
       type: "tokens",
       ids: [1],
@@ -36,7 +38,15 @@ async function shown(thoughts: boolean) {
         { text: "Four\u001b[2J", drafted: true, thought: false },
       ],
     },
-    { type: "end", stopReason: "eos", text: "Four", thoughts: "Let me see.", tokenIds: [1], stats },
+    {
+      type: "end",
+      stopReason: "eos",
+      text: "Four",
+      thoughts: "Let me see.",
+      tokenIds: [1],
+      stats,
+      warnings: [dropped, { code: "context-full", message: "the end" }],
+    },
   ];
   const out = { stdout: "", stderr: "" };
   for (const name of ["stdout", "stderr"] as const) {
@@ -45,26 +55,32 @@ async function shown(thoughts: boolean) {
       return true;
     });
   }
-  const notes: string[] = [];
-  const progress = { say() {}, line() {}, stop() {}, live: false, note: (text: string) => notes.push(text) };
+  const told: string[] = [];
+  const progress = {
+    say() {},
+    line() {},
+    note() {},
+    stop() {},
+    live: false,
+    warn: (text: string) => told.push(text),
+  };
   await showAnswer(
     (async function* () {
       yield* events;
     })(),
-    { progress, shown: { drafts: false, thoughts }, json: false, color: "always" },
+    { progress, shown: { drafts: false, thoughts }, json: false, color: "always", standing: [], allow },
   );
   vi.restoreAllMocks();
-  return { ...out, notes };
+  return { ...out, told };
 }
 
 describe("an answer with thoughts", () => {
   it("shows them dimmed beside the answer", async () => {
-    const { stdout, stderr, notes } = await shown(true);
+    const { stdout, stderr, told } = await shown(true);
     expect(stderr).toBe(`${DIM}Let me\u001b[22m${DIM} see.\u001b[22m\n`);
     expect(stdout).toBe("Four\u001b[2J\n");
-    expect(notes).toEqual([
-      "context full: the oldest 1 turn is left out from here on; the system turn stays",
-    ]);
+    expect(told).toEqual(["the oldest turn [turns-dropped]", "the end [context-full]"]);
+    expect((await shown(true, ["turns-dropped"])).told).toEqual(["the end [context-full]"]);
   });
 
   it("hides them", async () => {

@@ -103,7 +103,9 @@ describe("chat without a terminal", () => {
   it("tells what it drops when the context is full", async () => {
     const { code, stderr } = await chat(["--context", "120", "-n", "30"], [FOX, FOX, FOX, FOX, "/stats"]);
     expect(code).toBe(0);
-    expect(stderr).toMatch(/note: context full: the oldest \d turns? (is|are) left out from here on/);
+    expect(stderr).toMatch(
+      /warning: context full: the oldest \d turns? (is|are) left out from here on; .* \[turns-dropped\]/,
+    );
     expect(stderr).toMatch(/of 120 tokens\nturns: 4, \d left out\n$/);
   });
 

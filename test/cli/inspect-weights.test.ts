@@ -94,7 +94,7 @@ describe("the views", () => {
     expect(other.code).toBe(4);
     expect(other.stdout).toMatch(/vocabulary +✗ +4096 +\d+\n/);
     expect(other.stderr).toMatch(
-      /^(?:mlx-gemma: note: .*\n)*mlx-gemma: target and assistant do not fit: hidden size, vocabulary, .*; give the assistant that was made for this target\n$/,
+      /^(?:mlx-gemma: warning: .*\n)*mlx-gemma: target and assistant do not fit: hidden size, vocabulary, .*; give the assistant that was made for this target\n$/,
     );
   });
 

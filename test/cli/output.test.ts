@@ -82,14 +82,14 @@ describe("through pipes", () => {
     expect(none.stdout).not.toContain("\u001b");
   });
 
-  it("tells options that do nothing, unless --quiet", async () => {
+  it("tells options that do nothing, --quiet too", async () => {
     const args = ["--draft", "assistant", "--draft-tokens", "0", "--top-k", "4", "-n", "3", "Hi"];
     const { code, stderr } = await generate(args);
     expect(code).toBe(0);
     expect(stderr).toMatch(
-      /^mlx-gemma: note: --draft-tokens 0: .*plain decoding\n.*--top-k does nothing.*\n$/,
+      /^mlx-gemma: warning: --draft-tokens 0: .*plain decoding \[drafting-off\]\n.*--top-k does nothing.* \[option-ignored\]\n$/,
     );
-    expect((await generate(["--quiet", ...args])).stderr).toBe("");
+    expect((await generate(["--quiet", ...args])).stderr).toBe(stderr);
   });
 });
 
@@ -113,7 +113,7 @@ describe("--json", () => {
   it("has warnings in it", async () => {
     const { stdout } = await generate(["--json", "--top-p", "0.5", "-n", "2", "Hi"]);
     expect(readJson(JSON_SCHEMAS.generate, stdout).warnings).toEqual([
-      expect.stringMatching(/--top-p does nothing/),
+      { code: "option-ignored", message: expect.stringMatching(/--top-p does nothing/) },
     ]);
   });
 
@@ -191,7 +191,9 @@ describe("a folder without a tokenizer", () => {
     ]);
     expect(code).toBe(0);
     expect(stdout).toMatch(/^(\d+\n){4}$/);
-    expect(stderr).toMatch(/^mlx-gemma: note: .* no tokenizer\.json: .*\n$/);
+    expect(stderr).toMatch(
+      /^mlx-gemma: warning: .* \[tokenizers-not-compared\]\n.* no tokenizer\.json: .* \[no-tokenizer\]\n$/,
+    );
   });
 
   it("ends where the model has no more positions", async () => {

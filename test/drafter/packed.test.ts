@@ -123,7 +123,9 @@ describe("a packed assistant's centroids", () => {
     const path = join(folder, "centroids");
     writeAssistant(path, { head: "centroid", experts: false, packing: () => affine(8, 32) });
     const checkpoint = openAssistant(path);
-    expect(checkpoint.weights.warnings).toEqual([expect.stringContaining("centroids")]);
+    expect(checkpoint.weights.warnings).toEqual([
+      { code: "packed-centroids", message: expect.stringContaining("centroids") },
+    ]);
     using assistant = await Gemma4Assistant.load(checkpoint);
     expect(assistant.head).toHaveProperty("clusters");
   });

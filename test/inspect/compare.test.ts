@@ -168,9 +168,12 @@ describe("pair", () => {
     expect(broken?.target).toMatch(/^id \d+ is "<bos>"$/);
     rmSync(file);
     expect(await tokenizers()).toBeUndefined();
-    expect((await compared()).notes).toContain(
-      "the tokenizers were not compared: one side has no tokenizer.json",
-    );
+    expect((await compared()).warnings).toEqual([
+      {
+        code: "tokenizers-not-compared",
+        message: `the tokenizers were not compared: no tokenizer.json in ${assistant}; copy it there`,
+      },
+    ]);
   });
 
   it("refuses the wrong order", async () => {

@@ -30,7 +30,8 @@ describe("a chat template", () => {
   it("may be absent: then the same turns, and a warning", async () => {
     const folder = temporaryFolder();
     const template = openChatTemplate(folder);
-    expect(template.warning).toContain(`${folder} has no chat template`);
+    expect(template.warning?.code).toBe("no-chat-template");
+    expect(template.warning?.message).toContain(`${folder} has no chat template`);
     expect(await template.render(CHAT)).toBe(TURNS);
   });
 

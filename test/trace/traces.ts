@@ -49,7 +49,7 @@ export const FACTS: TraceFacts = {
 };
 
 export function endOf(stopReason: StopReason): Extract<GenerationEvent, { readonly type: "end" }> {
-  return { type: "end", stopReason, text: "", tokenIds: [], stats: STATS };
+  return { type: "end", stopReason, text: "", tokenIds: [], stats: STATS, warnings: [] };
 }
 
 /** Ids are words: 7 is " w7". */

@@ -1,9 +1,11 @@
 import type { ConversationEvent } from "../../chat/conversation.js";
+import type { Strictness, Warning } from "../../warnings.js";
 import { write, writeJson } from "../stdout.js";
 import { colours } from "../ui/colour.js";
 import type { ColourMode } from "../ui/colour-mode.js";
 import type { Progress } from "../ui/progress.js";
 import { forTerminal } from "../ui/terminal-text.js";
+import { tellWarnings } from "../warnings.js";
 import type { Settings } from "./settings.js";
 
 export type EndEvent = Extract<ConversationEvent, { readonly type: "end" }>;
@@ -14,18 +16,23 @@ export interface AnswerView {
   readonly shown: Settings["shown"];
   readonly json: boolean;
   readonly color: ColourMode;
+  /** Of the pair, for JSON. */
+  readonly standing: readonly Warning[];
+  readonly allow: Strictness["allow"];
 }
 
 /** Streams an answer: its text on stdout, thoughts dimmed on stderr; with `json` one object at the end. */
 export async function showAnswer(
   events: AsyncIterable<ConversationEvent>,
-  { progress, shown, json, color }: AnswerView,
+  { progress, shown, json, color, standing, allow }: AnswerView,
 ): Promise<EndEvent> {
   const { stdout, stderr } = process;
   const chalk = colours(color, stdout);
   const dim = colours(color, stderr).dim;
   const safe = (text: string, stream: { isTTY?: boolean }) => (stream.isTTY ? forTerminal(text) : text);
   let dropped = 0;
+  /** Told before the answer. */
+  const early: Warning[] = [];
   /** Whether the last that was shown is a thought whose line is not ended. */
   let inThought = false;
   let lineIsOpen = false;
@@ -33,9 +40,8 @@ export async function showAnswer(
     switch (event.type) {
       case "dropped":
         dropped = event.messages;
-        progress.note(
-          `context full: the oldest ${dropped / 2} ${dropped === 2 ? "turn is" : "turns are"} left out from here on; the system turn stays`,
-        );
+        early.push(event.warning);
+        tellWarnings(early, { allow }, progress);
         break;
       case "prefill":
         progress.say(`reading, ${event.done} of ${event.total} tokens`);
@@ -62,8 +68,11 @@ export async function showAnswer(
         progress.stop();
         if (inThought) stderr.write("\n");
         const { text, thoughts, tokenIds, stopReason, stats } = event;
-        if (json) await writeJson<"chat">({ text, thoughts, tokenIds, stopReason, dropped, stats });
+        const warnings = [...standing, ...event.warnings];
+        if (json) await writeJson<"chat">({ text, thoughts, tokenIds, stopReason, dropped, stats, warnings });
         else if (lineIsOpen) await write("\n");
+        const late = event.warnings.filter((warning) => !early.includes(warning));
+        tellWarnings(late, { allow }, progress);
         return event;
       }
     }

@@ -1,7 +1,9 @@
 import type { Conversation, ConversationEvent } from "../../chat/conversation.js";
 import { MlxGemmaError } from "../../errors.js";
 import type { LoadedPair } from "../../load.js";
+import type { Warning } from "../../warnings.js";
 import type { ChatFlags } from "../commands/chat.js";
+import { drafting } from "../open-pair.js";
 import { colours } from "../ui/colour.js";
 import type { Progress } from "../ui/progress.js";
 import { statisticsLine, statisticsTable, writeStatistics } from "../ui/statistics.js";
@@ -23,8 +25,10 @@ export class ChatSession {
     private readonly flags: ChatFlags,
     private readonly progress: Progress,
     private readonly interrupts: Interrupts,
+    /** Of the pair and the options. */
+    private readonly warnings: readonly Warning[],
   ) {
-    this.settings = settingsOf(flags);
+    this.settings = { ...settingsOf(flags), ...drafting(pair, flags) };
   }
 
   /** What a command has to say: on stderr, for stdout is the answers'. */
@@ -75,10 +79,11 @@ export class ChatSession {
 
   async #answer(ask: (signal: AbortSignal) => AsyncGenerator<ConversationEvent, void>): Promise<void> {
     const { progress, flags, settings } = this;
-    const { json = false, color } = flags;
+    const { json = false, color, allow } = flags;
+    const standing = this.warnings;
     try {
       const end = await this.interrupts.during((signal) =>
-        showAnswer(ask(signal), { progress, shown: settings.shown, json, color }),
+        showAnswer(ask(signal), { progress, shown: settings.shown, json, color, standing, allow }),
       );
       this.#last = end;
       writeStatistics(end, flags);

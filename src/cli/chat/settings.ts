@@ -1,8 +1,9 @@
 import type { AnswerOptions } from "../../chat/conversation.js";
+import type { Strictness } from "../../warnings.js";
 import type { ChatFlags } from "../commands/chat.js";
 
 /** What the commands of a chat change: numbers of decoding, and what is shown. */
-export interface Settings {
+export interface Settings extends Strictness {
   draftTokens: number | undefined;
   maxTokens: number;
   temperature: number;
@@ -18,8 +19,10 @@ export interface Settings {
 
 export function settingsOf(flags: ChatFlags): Settings {
   const { draftTokens, maxTokens, temperature, topK, topP, minP, seed, stop = [], chunkSize } = flags;
+  const { strict, allow } = flags;
   const shown = { drafts: flags.showDrafts === true, thoughts: !flags.hideThoughts && !flags.quiet };
-  return { draftTokens, maxTokens, temperature, topK, topP, minP, seed, stop, chunkSize, shown };
+  const sampling = { temperature, topK, topP, minP, seed };
+  return { draftTokens, maxTokens, ...sampling, stop, chunkSize, strict, allow, shown };
 }
 
 /** @param again how often the message was answered already: each sampled answer has a seed of its own */

@@ -47,7 +47,7 @@ export function chatCommand(): CliCommand {
     .addOption(new Option("--show-drafts", "colour accepted draft tokens").conflicts("json"))
     .withOutput({
       json: "one JSON object for each answer",
-      quiet: "the answers only: no spinner, no notes, no thoughts, no statistics",
+      quiet: "the answers and warnings only: no spinner, no notes, no thoughts, no statistics",
     })
     .closeWith({
       notes: "Without a terminal each line of stdin is a turn.",

@@ -25,7 +25,7 @@ export function generateCommand(): CliCommand {
     .addOption(new Option("--show-drafts", "colour accepted draft tokens").conflicts("json"))
     .withOutput({
       json: "one JSON object instead of text",
-      quiet: "the answer only: no spinner, no notes, no statistics",
+      quiet: "the answer and warnings only: no spinner, no notes, no statistics",
     })
     .closeWith({
       examples: [

@@ -1,10 +1,12 @@
 import { Option } from "commander";
+import type { Strictness } from "../../warnings.js";
 import { CliCommand } from "../command.js";
 import { numberOption } from "../options.js";
+import { strictOptions, withOptions } from "../pair-options.js";
 import type { ColourMode } from "../ui/colour-mode.js";
 
 /** The options of `inspect-weights`, as they were parsed. */
-export interface InspectFlags {
+export interface InspectFlags extends Strictness {
   readonly revision?: string;
   readonly offline?: true;
   /** true: all of them. */
@@ -34,7 +36,7 @@ const EXAMPLES = [
 
 /** `mlx-gemma inspect-weights`: its options. What it does is loaded when it runs. */
 export function inspectWeightsCommand(): CliCommand {
-  return new CliCommand("inspect-weights")
+  const command = new CliCommand("inspect-weights")
     .description(
       "Shows what a checkpoint is. Reads headers, no weights, unless --stats or --check ask for them; of a repository on " +
         "the hub too, without downloading it.",
@@ -86,7 +88,8 @@ export function inspectWeightsCommand(): CliCommand {
       ),
     )
     .option("--revision <name>", "branch, tag or commit of the hub's repository (default: main)")
-    .option("--offline", "use what the hub's cache has, ask no server")
+    .option("--offline", "use what the hub's cache has, ask no server");
+  return withOptions(command, strictOptions())
     .withOutput({ json: "one JSON object instead of text", quiet: "no progress, no notes" })
     .closeWith({ examples: EXAMPLES })
     .action(async (checkpoint: string | undefined, flags: InspectFlags) => {

@@ -22,6 +22,7 @@ import { write } from "../stdout.js";
 import { colours } from "../ui/colour.js";
 import { downloadBar } from "../ui/download-bar.js";
 import { openProgress, type Progress } from "../ui/progress.js";
+import { tellWarnings } from "../warnings.js";
 import type { BenchFlags } from "./bench.js";
 
 /** Runs `mlx-gemma bench`. Sets the exit code of an interruption, a failed bench or a regression; an error is thrown. */
@@ -43,7 +44,7 @@ export async function runBench(flags: BenchFlags): Promise<void> {
     const plan = await makePlan(pair, {
       ...flags,
       suites,
-      draftTokens,
+      draftTokens: pair.drafter ? draftTokens : [],
       contexts: [...new Set(flags.context)],
       samplings,
       filler: fillerText(),
@@ -154,11 +155,8 @@ async function loadPair(flags: BenchFlags, progress: Progress, signal: AbortSign
     const hub = { signal, onProgress: bar.on, ...(offline ? { offline } : {}) };
     const target = openTarget(await locateCheckpoint(flags.model, { ...hub, revision }));
     const pair = await openPair({ ...others, model: target.folder }, progress, signal);
-    for (const warning of pair.warnings) progress.note(warning);
-    const folder =
-      flags.draft === "none"
-        ? undefined
-        : (pair.assistant?.folder ?? (await locateCheckpoint(flags.draft, hub)));
+    tellWarnings(pair.warnings, flags, progress);
+    const folder = pair.drafter && (pair.assistant?.folder ?? (await locateCheckpoint(flags.draft, hub)));
     return {
       pair,
       checkpoints: { target, ...(folder === undefined ? {} : { assistant: openAssistant(folder) }) },
@@ -173,7 +171,11 @@ type Checkpoints = Awaited<ReturnType<typeof loadPair>>["checkpoints"];
 function settingsOf(flags: BenchFlags, plan: Plan, { target, assistant }: Checkpoints): Report["settings"] {
   return {
     model: flags.model ?? "the embedded pair",
-    assistant: assistant ? (flags.draft === "assistant" ? assistant.folder : flags.draft) : null,
+    assistant: assistant
+      ? ["assistant", "auto"].includes(flags.draft)
+        ? assistant.folder
+        : flags.draft
+      : null,
     dtype: flags.dtype ?? target.weights.dtype,
     threads: flags.threads,
     draftTokens: plan.draftTokens,

@@ -1,15 +1,17 @@
 import { Conversation } from "../../chat/conversation.js";
 import { MlxGemmaError } from "../../errors.js";
+import { refuseWarnings } from "../../warnings.js";
 import { isCommand, load, runCommand } from "../chat/commands.js";
 import { History, historyFile } from "../chat/history.js";
 import { type ChatInput, editedLines, pipedLines } from "../chat/input.js";
 import { type Interrupts, onInterrupts } from "../chat/interrupts.js";
 import { MessageLines } from "../chat/messages.js";
 import { ChatSession } from "../chat/session.js";
-import { notesOn } from "../flags.js";
+import { idleOptions } from "../flags.js";
 import { checkPairFlags, openPair } from "../open-pair.js";
 import { colours } from "../ui/colour.js";
 import { openProgress } from "../ui/progress.js";
+import { tellWarnings } from "../warnings.js";
 import type { ChatFlags } from "./chat.js";
 
 /**
@@ -22,15 +24,17 @@ export async function runChat(flags: ChatFlags, given: (name: keyof ChatFlags) =
   checkPairFlags(flags);
   const { stdin, stdout, stderr } = process;
   const interactive = stdin.isTTY === true && stderr.isTTY === true;
-  const notes = notesOn(flags, given, colours(flags.color, stdout).level > 0);
+  const idle = idleOptions(flags, given, colours(flags.color, stdout).level > 0);
+  refuseWarnings(idle, flags);
   const progress = await openProgress({ quiet: flags.quiet === true, color: flags.color });
   const interrupts = onInterrupts(interactive, () => progress.stop());
   try {
     using pair = await openPair(flags, progress, interrupts.left);
     using conversation = new Conversation(pair, { system: flags.system, contextTokens: flags.context });
     progress.stop();
-    for (const note of [...notes, ...pair.warnings]) progress.note(note);
-    const session = new ChatSession(conversation, pair, flags, progress, interrupts);
+    const warnings = [...idle, ...pair.warnings];
+    tellWarnings(warnings, flags, progress);
+    const session = new ChatSession(conversation, pair, flags, progress, interrupts, warnings);
     if (flags.load !== undefined) load(session, flags.load);
     if (flags.system !== undefined) conversation.system = flags.system;
     if (flags.think) await session.think(true);
@@ -78,4 +82,4 @@ async function converse(
 }
 
 /** What a user at a terminal can mend. */
-const MISTAKES: readonly string[] = ["usage", "context", "disk"];
+const MISTAKES: readonly string[] = ["usage", "context", "disk", "strict"];

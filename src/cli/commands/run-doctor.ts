@@ -1,8 +1,9 @@
 import { MlxGemmaError } from "../../errors.js";
+import type { Warning } from "../../warnings.js";
 import { exactLook } from "../doctor/exact.js";
 import { hubLooks } from "../doctor/hub.js";
 import { MACHINE } from "../doctor/machine.js";
-import { type Check, type Look, reportOf, take } from "../doctor/report.js";
+import { type Check, type Look, reportOf, take, withoutSecret } from "../doctor/report.js";
 import { selfTest } from "../doctor/self-test.js";
 import { SOFTWARE } from "../doctor/software.js";
 import { EXIT_OTHER } from "../exit-codes.js";
@@ -12,6 +13,7 @@ import { write, writeJson } from "../stdout.js";
 import { colours } from "../ui/colour.js";
 import { checkLines, closingLine } from "../ui/doctor-lines.js";
 import { openProgress } from "../ui/progress.js";
+import { tellWarnings } from "../warnings.js";
 import type { DoctorFlags } from "./doctor.js";
 
 /** Runs `mlx-gemma doctor`. Sets the exit code when a check fails or it was interrupted. */
@@ -23,12 +25,19 @@ export async function runDoctor(flags: DoctorFlags): Promise<void> {
   const progress = await openProgress({ quiet: flags.quiet === true, color: flags.color });
   const interruption = onInterruption(() => progress.stop());
   const { signal } = interruption;
+  const warnings: Warning[] = [];
+  const warn = (found: readonly Warning[]) => {
+    const told = found.map(({ code, message }) => ({ code, message: withoutSecret(message) }));
+    warnings.push(...told);
+    progress.stop();
+    tellWarnings(told, flags, progress);
+  };
   const looks: readonly Look[] = [
     ...MACHINE,
     ...SOFTWARE,
     ...hubLooks(flags.offline === true, signal),
-    selfTest(flags.threads, signal),
-    ...(flags.exact ? [exactLook(flags, progress, signal)] : []),
+    selfTest(flags, { signal, warn }),
+    ...(flags.exact ? [exactLook(flags, progress, { signal, warn })] : []),
   ];
   const checks: Check[] = [];
   try {
@@ -39,7 +48,7 @@ export async function runDoctor(flags: DoctorFlags): Promise<void> {
       checks.push(check);
       if (!flags.json) await write(`${checkLines(check, chalk, columns)}\n`);
     }
-    const report = reportOf(checks);
+    const report = reportOf(checks, warnings);
     if (flags.json) await writeJson<"doctor">(report);
     else await write(`${closingLine(report, chalk)}\n`);
     if (report.status === "fail") process.exitCode = EXIT_OTHER;

@@ -2,11 +2,12 @@ import { aboutMachine } from "../../bench/about.js";
 import { MlxGemmaError } from "../../errors.js";
 import { generate } from "../../generate.js";
 import type { LoadedPair } from "../../load.js";
+import { refuseWarnings, type Warning, type WarningCode } from "../../warnings.js";
 import { type EndEvent, writeAnswer } from "../answer.js";
-import { type Flags, notesOn } from "../flags.js";
+import { type Flags, idleOptions } from "../flags.js";
 import { onInterruption } from "../interruption.js";
 import type { JsonOf } from "../json-schemas.js";
-import { checkPairFlags, openPair } from "../open-pair.js";
+import { checkPairFlags, drafting, openPair } from "../open-pair.js";
 import { checkOutputs } from "../output-file.js";
 import { type Prompt, readPrompt } from "../prompt.js";
 import { outliveReader, writeJson } from "../stdout.js";
@@ -14,6 +15,7 @@ import { recorderFor, traceSettings, writeTrace } from "../trace-output.js";
 import { colours } from "../ui/colour.js";
 import { openProgress } from "../ui/progress.js";
 import { writeStatistics } from "../ui/statistics.js";
+import { tellWarnings } from "../warnings.js";
 
 /** What {@link runGenerate} asks of the command line itself. */
 export interface CommandLine {
@@ -29,24 +31,37 @@ export async function runGenerate(
   { usage, given }: CommandLine,
 ): Promise<void> {
   checkPairFlags(flags);
-  const notes = notesOn(flags, given, colours(flags.color, process.stdout).level > 0);
+  const idle = idleOptions(flags, given, colours(flags.color, process.stdout).level > 0);
+  refuseWarnings(idle, flags);
   checkOutputs({ "--trace": flags.trace, "--html": flags.html });
   const prompt = await readPrompt(argument, flags.promptIds, usage);
   const progress = await openProgress({ quiet: flags.quiet === true, color: flags.color });
   const interruption = onInterruption(() => progress.stop());
   const { signal } = interruption;
   try {
-    using pair = await openPair(flags, progress, signal);
+    // Where no template is used, it does not matter that there is none.
+    const untemplated: readonly WarningCode[] =
+      flags.raw || prompt.kind === "ids" ? ["no-chat-template"] : [];
+    const allow = [...(flags.allow ?? []), ...untemplated];
+    using pair = await openPair({ ...flags, allow }, progress, signal);
     const promptIds = await idsOf(prompt, pair, flags);
-    const warnings = [...notes, ...pair.warnings];
-    for (const warning of warnings) progress.note(warning);
+    const warnings = [...idle, ...pair.warnings].filter(({ code }) => !untemplated.includes(code));
+    tellWarnings(warnings, flags, progress);
     progress.say(`reading the prompt, ${promptIds.length} tokens`);
     const recorder = await recorderFor(flags, pair);
     if (recorder) outliveReader();
-    const events = generate(pair, { ...flags, promptIds, trace: recorder !== undefined, signal });
+    const events = generate(pair, {
+      ...flags,
+      ...drafting(pair, flags),
+      promptIds,
+      trace: recorder !== undefined,
+      signal,
+    });
     const end = await writeAnswer(recorder?.listen(events) ?? events, pair, flags, progress);
     progress.stop();
-    if (flags.json) await writeJson<"generate">(resultOf(end, promptIds, warnings, pair.assistant));
+    tellWarnings(end.warnings, flags, progress);
+    const all = [...warnings, ...end.warnings];
+    if (flags.json) await writeJson<"generate">(resultOf(end, promptIds, all, pair.assistant));
     if (recorder) {
       const asked = { text: prompt.kind === "text" ? prompt.text : null, tokenIds: promptIds };
       const settings = traceSettings(flags, pair, end.stats.draftTokens);
@@ -71,7 +86,7 @@ async function idsOf(prompt: Prompt, pair: LoadedPair, flags: Flags): Promise<re
 function resultOf(
   { text, tokenIds, stopReason, stats }: EndEvent,
   promptTokenIds: readonly number[],
-  warnings: readonly string[],
+  warnings: readonly Warning[],
   assistant: LoadedPair["assistant"],
 ): JsonOf<"generate"> {
   const drafter = assistant ? { assistant: { folder: assistant.folder, why: assistant.why } } : {};

@@ -1,12 +1,14 @@
 import { MlxGemmaError } from "../../errors.js";
 import type { Inspected } from "../../inspect/open.js";
 import type { Difference, Inspection, PairView } from "../../inspect/schema.js";
+import { refuseWarnings } from "../../warnings.js";
 import { EXIT_FINDINGS } from "../exit-codes.js";
 import { onInterruption } from "../interruption.js";
 import { CheckpointOpener } from "../open-checkpoint.js";
 import { write, writeJson } from "../stdout.js";
 import { colours } from "../ui/colour.js";
 import { openProgress, type Progress } from "../ui/progress.js";
+import { tellWarnings } from "../warnings.js";
 import type { InspectFlags } from "./inspect-weights.js";
 
 /** Runs `mlx-gemma inspect-weights`. Sets the exit code for findings and interruptions; an error is thrown. */
@@ -20,7 +22,7 @@ export async function runInspectWeights(checkpoint: string | undefined, flags: I
     progress.stop();
     if (flags.json) await writeJson<"inspect-weights">(view);
     else await write(await asText(view, flags));
-    conclude(view, progress);
+    conclude(view, flags, progress);
   } catch (error) {
     if (!(error instanceof MlxGemmaError && error.code === "aborted")) throw error;
     process.exitCode = interruption.exitCode;
@@ -99,8 +101,8 @@ async function asText(view: Inspection, flags: InspectFlags): Promise<string> {
   return `${await inspectionText(view, { chalk: colours(flags.color, stdout), columns })}\n`;
 }
 
-/** What is told beside the view, and by the exit code. @throws MlxGemmaError `pair` */
-function conclude(view: Inspection, progress: Progress): void {
+/** What is told beside the view, and by the exit code. @throws MlxGemmaError `pair`, `strict` */
+function conclude(view: Inspection, flags: InspectFlags, progress: Progress): void {
   switch (view.view) {
     case "summary":
       if (view.findings > 0)
@@ -119,8 +121,9 @@ function conclude(view: Inspection, progress: Progress): void {
       if (view.differences.some(isDifferent)) process.exitCode = EXIT_FINDINGS;
       return;
     case "pair":
-      for (const note of view.notes) progress.note(note);
+      if (!flags.strict) tellWarnings(view.warnings, flags, progress);
       requireFit(view);
+      refuseWarnings(view.warnings, flags);
       return;
   }
 }

@@ -1,4 +1,6 @@
 import { MlxGemmaError } from "../../errors.js";
+import { warningsSchema } from "../../warning-schema.js";
+import type { Warning } from "../../warnings.js";
 import * as z from "../../zod.js";
 import { withShortHome } from "../ui/home.js";
 
@@ -25,12 +27,14 @@ export const reportSchema = z.strictObject({
   /** The worst of the checks. */
   status,
   checks: z.array(checkSchema),
+  /** Of the pairs that were loaded: the embedded one, and that of `--exact`. */
+  warnings: warningsSchema,
 });
 export type Report = z.infer<typeof reportSchema>;
 
-export function reportOf(checks: readonly Check[]): Report {
+export function reportOf(checks: readonly Check[], warnings: readonly Warning[] = []): Report {
   const worst = (["fail", "warn"] as const).find((each) => checks.some((check) => check.status === each));
-  return { version: 1, status: worst ?? "ok", checks: [...checks] };
+  return { version: 1, status: worst ?? "ok", checks: [...checks], warnings };
 }
 
 /** What a look gives: the id is added where it is run. */
@@ -80,7 +84,7 @@ function withoutSecrets(check: Check): Check {
   };
 }
 
-function withoutSecret(text: string): string {
+export function withoutSecret(text: string): string {
   return withShortHome(text)
     .replace(/\bhf_\w+/g, "hf_…")
     .replace(/\/\/[^/@\s]+@/g, "//…@");

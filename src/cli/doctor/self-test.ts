@@ -2,6 +2,8 @@ import { MlxGemmaError } from "../../errors.js";
 import { type GenerationEvent, generate } from "../../generate.js";
 import { type LoadedPair, load } from "../../load.js";
 import { addon } from "../../mlx/addon.js";
+import type { Warning } from "../../warnings.js";
+import type { DoctorFlags } from "../commands/doctor.js";
 import type { Finding, Look } from "./report.js";
 
 /**
@@ -19,13 +21,17 @@ export const RECORDED: readonly number[] = [
 type EndEvent = Extract<GenerationEvent, { readonly type: "end" }>;
 
 /** The embedded pair, drafted and plain, against the recorded ids. */
-export function selfTest(threads: number, signal: AbortSignal): Look {
+export function selfTest(
+  { threads, strict, allow }: DoctorFlags,
+  { signal, warn }: { readonly signal: AbortSignal; readonly warn: (warnings: readonly Warning[]) => void },
+): Look {
   return {
     id: "self-test",
     what: "the embedded pair",
     cure: "run: npm run build; where it stays, report it with these lines",
     async run() {
-      using pair = await load({ draft: "assistant", threads, signal });
+      using pair = await load({ draft: "assistant", threads, strict, allow, signal });
+      warn(pair.warnings);
       const promptIds = await pair.encodePrompt(PROMPT);
       // The first run pays for what is done once: its speed is no one's.
       await answer(pair, promptIds, 0, signal);

@@ -7,6 +7,8 @@ export interface Progress {
   say(text: string): void;
   /** A line that stays, marked as a note. */
   note(text: string): void;
+  /** A line that stays, marked as a warning; quiet or not. */
+  warn(text: string): void;
   /** A line that stays. */
   line(text: string): void;
   /** Whether `say` shows anything. */
@@ -15,26 +17,28 @@ export interface Progress {
   stop(): void;
 }
 
-/** A spinner on a terminal; elsewhere, and where CI is set, only notes and lines are written. */
+/** A spinner on a terminal; elsewhere, and where CI is set, only lines that stay are written. */
 export async function openProgress(options: {
   readonly quiet: boolean;
   readonly color: ColourMode;
 }): Promise<Progress> {
   const { stderr } = process;
   const write = (text: string) => void stderr.write(`mlx-gemma: ${text}\n`);
-  if (options.quiet) return { say() {}, note() {}, line() {}, stop() {}, live: false };
+  const warn = (text: string) => write(`warning: ${text}`);
+  if (options.quiet) return { say() {}, note() {}, warn, line() {}, stop() {}, live: false };
   if (!stderr.isTTY || process.env.TERM === "dumb" || isCi()) {
-    return { say() {}, note: (text) => write(`note: ${text}`), line: write, stop() {}, live: false };
+    return { say() {}, note: (text) => write(`note: ${text}`), warn, line: write, stop() {}, live: false };
   }
   // A terminal that does not know its size says 0, which would make ora clear lines without end.
   if (!stderr.columns) stderr.columns = 80;
   const { default: ora } = await import("ora");
+  const chalk = colours(options.color, stderr);
   const spinner = ora({
     stream: stderr,
     isEnabled: true,
     // It would swallow Ctrl-C as a byte instead of the signal.
     discardStdin: false,
-    color: colours(options.color, stderr).level > 0 ? "cyan" : false,
+    color: chalk.level > 0 ? "cyan" : false,
   });
   const stay = (text: string) => {
     if (spinner.isSpinning) spinner.clear();
@@ -44,6 +48,7 @@ export async function openProgress(options: {
     live: true,
     line: stay,
     note: (text) => stay(`note: ${text}`),
+    warn: (text) => stay(`${chalk.yellow("warning:")} ${text}`),
     say(text) {
       const room = stderr.columns - 3;
       const shown = text.length > room ? `${text.slice(0, Math.max(0, room - 1))}…` : text;
