@@ -50,6 +50,12 @@ export const PROMISES = [
     nightly: ["--count", "1000000"],
     ci: "test/fuzz/files.test.ts",
   },
+  vitest("what is worse than asked is told, or refused with --strict", [
+    "test/warnings.test.ts",
+    "test/cli/warnings.test.ts",
+    "test/choose-assistant.test.ts",
+    "test/checkpoint/known-keys.test.ts",
+  ]),
   vitest("known hostile checkpoints, tokenizers and templates", [
     "test/checkpoint/safetensors.test.ts",
     "test/checkpoint/folders.test.ts",
