@@ -1,0 +1,115 @@
+#!/usr/bin/env node
+// A million tokens in one process: RSS, V8's heap, MLX's memory, array handles, open files and what a token costs, all flat.
+//
+//   npm run faults:long-run -- [--tokens 1000000] [--minutes N] [--threads 1] [--plant heap|handle|buffer] [--save]
+//
+// Progress on stderr, a row for each ninth of the run on stdout, the last line a summary. Exit code 1 where something grew
+// or a greedy answer changed, 2 where the words are wrong. --minutes ends a run earlier. --plant leaks on purpose. --save
+// writes all rows to bench/results/reliability/. Speed is told, not judged: other programs run, too.
+import { parseArgs } from "node:util";
+import { Chalk } from "chalk";
+import { saveRows } from "../../../bench/lib/save-rows.mjs";
+import { machine } from "../../../bench/machine.mjs";
+import { columnsTable } from "../../../dist/cli/ui/columns.js";
+import { judge } from "./judge.mjs";
+import { longRun } from "./process.mjs";
+
+const USAGE =
+  "usage: npm run faults:long-run -- [--tokens N] [--minutes N] [--threads N] [--plant heap|handle|buffer] [--save]\n";
+/** Tokens of the longest generations. */
+const MAX_TOKENS = 500;
+const TELL_MS = 30_000;
+
+const flags = flagsOf(process.argv.slice(2));
+if (flags) {
+  process.exitCode = await main(flags);
+} else {
+  process.stderr.write(USAGE);
+  process.exitCode = 2;
+}
+
+function flagsOf(args) {
+  try {
+    const { values } = parseArgs({
+      args,
+      options: {
+        tokens: { type: "string", default: "1000000" },
+        minutes: { type: "string", default: "0" },
+        threads: { type: "string", default: "1" },
+        plant: { type: "string" },
+        save: { type: "boolean", default: false },
+      },
+    });
+    const [tokens, minutes, threads] = [values.tokens, values.minutes, values.threads].map((text) =>
+      /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN,
+    );
+    const known = [undefined, "heap", "handle", "buffer"].includes(values.plant);
+    return known && tokens > 0 && minutes >= 0 && threads >= 0
+      ? { tokens, minutes, threads, plant: values.plant, save: values.save }
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+async function main({ tokens, minutes, threads, plant, save }) {
+  const about = machine();
+  const start = performance.now();
+  const secondsSince = () => Math.round((performance.now() - start) / 1000);
+  let told = start;
+  const lines = await longRun({ tokens, maxTokens: MAX_TOKENS, threads, plant }, ({ total, rss }) => {
+    const now = performance.now();
+    if (total && now - told > TELL_MS) {
+      told = now;
+      process.stderr.write(`${total} of ${tokens} tokens, ${secondsSince()} s, RSS ${mib(rss)} MiB\n`);
+    }
+    return minutes > 0 && now - start > minutes * 60_000 ? "enough" : undefined;
+  });
+  const { rows, faults, rssSpread } = judge(lines);
+  const done = lines.findLast(({ at }) => at === "cycle")?.total ?? 0;
+  console.log(tableOf(rows));
+  for (const fault of faults) console.log(fault);
+  console.log(`RSS ± ${(100 * rssSpread).toFixed(2)}% after warm-up`);
+  const summary = { what: "long-run", tried: done, failed: faults.length, seconds: secondsSince() };
+  if (save) {
+    const path = saveRows("reliability/long-run", about, [
+      { ...summary, threads, rssSpread, faults },
+      ...lines,
+    ]);
+    process.stderr.write(`rows: ${path}.jsonl\n`);
+  }
+  console.log(JSON.stringify(summary));
+  return faults.length > 0 ? 1 : 0;
+}
+
+function tableOf(rows) {
+  const names = [
+    "tokens",
+    "RSS MiB",
+    "as it is",
+    "V8 heap",
+    "MLX",
+    "arrays",
+    "tok/s",
+    "CPU ms/tok",
+    "tok/step",
+  ];
+  const lines = rows.map((row) => [
+    String(row.tokens),
+    ...[row.rss, row.rssAsItIs, row.heapUsed, row.active].map(mib),
+    String(row.liveArrays),
+    row.tokensPerSecond.toFixed(0),
+    row.processorMsPerToken.toFixed(2),
+    row.tokensPerStep.toFixed(2),
+  ]);
+  const plain = { chalk: new Chalk({ level: 0 }), columns: Number.POSITIVE_INFINITY };
+  return columnsTable(
+    names.map((head) => ({ head, right: true })),
+    lines,
+    plain,
+  );
+}
+
+function mib(bytes) {
+  return (bytes / 2 ** 20).toFixed(1);
+}
