@@ -127,7 +127,7 @@ async function held() {
     active: memory().active,
     cache: memory().cache,
     liveArrays: counters().liveArrays,
-    resources: process.getActiveResourcesInfo().length,
+    resources: process.getActiveResourcesInfo().join(" "),
     ...ofLinux(),
   };
 }

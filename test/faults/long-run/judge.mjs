@@ -26,7 +26,7 @@ export function judge(lines, { rssRoom = 0.01 } = {}) {
       faults.push(`${name}: expected ${first[name]}, found ${other[name]} after ${other.total} tokens`);
   }
   if (end) {
-    for (const name of ["active", "cache", "liveArrays", "resources"]) {
+    for (const name of ["active", "cache", "liveArrays"]) {
       if (end[name] !== start[name]) {
         faults.push(`${name}: expected ${start[name]} after the pair was disposed, found ${end[name]}`);
       }
