@@ -1,3 +1,4 @@
+import { spawn } from "node:child_process";
 import { describe, expect, it } from "vitest";
 import { EMBEDDED_TARGET } from "../../src/checkpoint/index.js";
 import { type ChatMessage, openChatTemplate } from "../../src/text/chat-template.js";
@@ -94,6 +95,26 @@ describe("a chat template", () => {
     const { message } = await rejected("checkpoint", openChatTemplate(folderWith(loop)).render(CHAT));
     expect(message).toContain("expected to end within 2 s");
     expect(performance.now() - start).toBeLessThan(10_000);
+  });
+
+  it("is not refused because the process slept, or others had the processor", async () => {
+    const slow =
+      "{% for i in range(1000) %}{% for j in range(1000) %}{% set x = i %}{% endfor %}{% endfor %}done";
+    const module = new URL("../../dist/text/chat-template.js", import.meta.url).href;
+    const script = `
+      const { openChatTemplate } = await import(${JSON.stringify(module)});
+      const rendered = openChatTemplate(${JSON.stringify(folderWith(slow))}).render([{ role: "user", content: "Hi" }]);
+      process.stdout.write("begun ");
+      process.stdout.write(await rendered.catch(({ message }) => message));`;
+    const child = spawn(process.execPath, ["--input-type=module", "-e", script]);
+    let said = "";
+    child.stdout.setEncoding("utf8").on("data", (text: string) => {
+      if (said === "") setTimeout(() => child.kill("SIGSTOP"), 150);
+      if (said === "") setTimeout(() => child.kill("SIGCONT"), 150 + 2500);
+      said += text;
+    });
+    await new Promise((resolve) => child.on("close", resolve));
+    expect(said).toBe("begun done");
   });
 
   it("that fills the memory is ended", async () => {

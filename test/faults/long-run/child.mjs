@@ -94,9 +94,9 @@ async function one({ share = 1, cached, leave, abort, ...options }, prompt, prom
     cache?.[Symbol.dispose]();
   }
   if (!options.temperature) compare(prompt, ids);
-  if (plant === "heap") leaked.push(new Array(4096).fill(prompt));
+  if (plant === "heap") leaked.push(new Array(16 * 1024).fill(prompt));
   if (plant === "handle") leaked.push(addon().fromInt32(Int32Array.of(1), [1]));
-  if (plant === "buffer") leaked.push(new Uint8Array(256 * 1024).fill(1));
+  if (plant === "buffer") leaked.push(new Uint8Array(512 * 1024).fill(1));
 }
 
 function difference(before) {

@@ -11,8 +11,7 @@ import { Chalk } from "chalk";
 import { saveRows } from "../../../bench/lib/save-rows.mjs";
 import { machine } from "../../../bench/machine.mjs";
 import { columnsTable } from "../../../dist/cli/ui/columns.js";
-import { judge } from "./judge.mjs";
-import { longRun } from "./process.mjs";
+import { withTypeScript } from "../../../scripts/import-typescript.mjs";
 
 const USAGE =
   "usage: npm run faults:long-run -- [--tokens N] [--minutes N] [--threads N] [--plant heap|handle|buffer] [--save]\n";
@@ -22,7 +21,9 @@ const TELL_MS = 30_000;
 
 const flags = flagsOf(process.argv.slice(2));
 if (flags) {
-  process.exitCode = await main(flags);
+  process.exitCode = await withTypeScript(new URL("long-run.ts", import.meta.url), (module) =>
+    main(module, flags),
+  );
 } else {
   process.stderr.write(USAGE);
   process.exitCode = 2;
@@ -52,20 +53,26 @@ function flagsOf(args) {
   }
 }
 
-async function main({ tokens, minutes, threads, plant, save }) {
+async function main({ judge, longRun }, { tokens, minutes, threads, plant, save }) {
   const about = machine();
   const start = performance.now();
   const secondsSince = () => Math.round((performance.now() - start) / 1000);
   let told = start;
-  const lines = await longRun({ tokens, maxTokens: MAX_TOKENS, threads, plant }, ({ total, rss }) => {
-    const now = performance.now();
-    if (total && now - told > TELL_MS) {
-      told = now;
-      process.stderr.write(`${total} of ${tokens} tokens, ${secondsSince()} s, RSS ${mib(rss)} MiB\n`);
-    }
-    return minutes > 0 && now - start > minutes * 60_000 ? "enough" : undefined;
-  });
-  const { rows, faults, rssSpread } = judge(lines);
+  const { lines, ended } = await longRun(
+    { tokens, maxTokens: MAX_TOKENS, threads, plant },
+    ({ total, rss, rssAnonymous, heapTotal }) => {
+      const now = performance.now();
+      if (total && now - told > TELL_MS) {
+        told = now;
+        process.stderr.write(
+          `${total} of ${tokens} tokens, ${secondsSince()} s, RSS ${mib(rss)} MiB, ${mib(rssAnonymous - heapTotal)} of it neither V8's heap nor files\n`,
+        );
+      }
+      return minutes > 0 && now - start > minutes * 60_000 ? "enough" : undefined;
+    },
+  );
+  const { rows, faults: found, rssSpread } = judge(lines);
+  const faults = ["0", "enough"].includes(ended) ? found : [...found, `the process ended with ${ended}`];
   const done = lines.findLast(({ at }) => at === "cycle")?.total ?? 0;
   console.log(tableOf(rows));
   for (const fault of faults) console.log(fault);
