@@ -1,19 +1,19 @@
 import { describe, expect, it } from "vitest";
 import { type Cycle, judge, longRun } from "./faults/long-run/long-run.js";
 
-const CYCLES = 8;
+const CYCLES = 6;
 /** The short run's medians of two halves: each garbage collection weighs more than in a million tokens. */
-const SHORT = { warmUp: 0.25, parts: 2, rssRoom: 0.02 };
+const SHORT = { warmUp: 1 / 3, parts: 2, rssRoom: 0.02 };
 
 // `npm run faults:long-run` is the same for a million tokens.
 describe("a process that generates: greedy, sampled, plain, cached, traced, left early, aborted", () => {
-  it("holds as much after 24,000 tokens as after 6,000, and writes the same", async () => {
-    const { lines, ended } = await longRun({ cycles: CYCLES, maxTokens: 500, threads: 1 });
+  it("holds as much after 15,000 tokens as after 5,000, and writes the same", async () => {
+    const { lines, ended } = await longRun({ cycles: CYCLES, maxTokens: 400, threads: 1 });
     expect(ended).toBe("0");
     const cycles = lines.filter((line): line is Cycle => line.at === "cycle");
     expect(cycles).toHaveLength(CYCLES);
     for (const { tokens, accepted } of cycles) {
-      expect(tokens).toBeGreaterThan(3000);
+      expect(tokens).toBeGreaterThan(2400);
       expect(accepted).toBeGreaterThan(tokens / 2);
     }
     // The weights are there, and all of it comes back.

@@ -1,7 +1,8 @@
-import { accessSync, constants, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { dirname, resolve } from "node:path";
+import { accessSync, constants, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
 import { errorCode } from "../checkpoint/hub/errors.js";
 import { MlxGemmaError } from "../errors.js";
+import { isAlive } from "../process-alive.js";
 
 /**
  * Whether files can be written where options want them; they may be there already.
@@ -46,13 +47,31 @@ function checkOutput(option: string, path: string): void {
  * @throws MlxGemmaError `disk`
  */
 export function writeOutput(option: string, path: string, text: string, mode?: number): void {
+  try {
+    replaceFile(path, text, mode);
+  } catch (error) {
+    throw asDiskError(error, option, path);
+  }
+}
+
+/** Writes a file that has its name only when it is whole and on the disk. What a killed process left of it goes. */
+export function replaceFile(path: string, text: string, mode?: number): void {
+  removeLeftovers(path);
   const partial = `${path}.${process.pid}.partial`;
   try {
-    writeFileSync(partial, text, { mode });
+    writeFileSync(partial, text, { mode, flush: true });
     renameSync(partial, path);
   } catch (error) {
     rmSync(partial, { force: true });
-    throw asDiskError(error, option, path);
+    throw error;
+  }
+}
+
+function removeLeftovers(path: string): void {
+  const [folder, name] = [dirname(resolve(path)), basename(path)];
+  for (const other of readdirSync(folder)) {
+    const pid = other.startsWith(`${name}.`) && /^\.(\d+)\.partial$/.exec(other.slice(name.length))?.[1];
+    if (pid && !isAlive(Number(pid))) rmSync(join(folder, other), { force: true });
   }
 }
 
@@ -64,6 +83,7 @@ const FOUND: Readonly<Record<string, string>> = {
   EROFS: "a read-only disk",
   ENOSPC: "the disk full",
   EDQUOT: "the disk full",
+  EFBIG: "a file that may not grow further (ulimit -f)",
 };
 
 function asDiskError(error: unknown, option: string, path: string): unknown {

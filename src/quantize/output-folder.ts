@@ -6,6 +6,7 @@ import { basename, dirname, join, resolve } from "node:path";
 import { isObject } from "../checkpoint/json.js";
 import { readJson } from "../checkpoint/plain-file.js";
 import { MlxGemmaError } from "../errors.js";
+import { isAlive } from "../process-alive.js";
 
 /** In a finished folder: what wrote it, from what, and which files are its own. */
 export const MANIFEST = "mlx-gemma-quantize.json";
@@ -180,13 +181,7 @@ async function removeLeftovers(parent: string, base: string): Promise<string[]> 
 function runs(pid: number, host: unknown): boolean {
   if (typeof host === "string" && host !== hostname()) return true;
   if (!Number.isSafeInteger(pid) || pid <= 0) return false;
-  if (pid === process.pid) return true;
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return error instanceof Error && "code" in error && error.code === "EPERM";
-  }
+  return isAlive(pid);
 }
 
 /** Removes the named files, then the folder; false when something else is in it. */

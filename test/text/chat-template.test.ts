@@ -91,15 +91,16 @@ describe("a chat template", () => {
   it("that loops is ended, and so is its worker", async () => {
     const loop =
       "{% for i in range(100000) %}{% for j in range(100000) %}{% set x = i %}{% endfor %}{% endfor %}";
-    const start = performance.now();
+    const start = process.cpuUsage();
     const { message } = await rejected("checkpoint", openChatTemplate(folderWith(loop)).render(CHAT));
     expect(message).toContain("expected to end within 2 s");
-    expect(performance.now() - start).toBeLessThan(10_000);
+    const { user, system } = process.cpuUsage(start);
+    expect((user + system) / 1000).toBeLessThan(5000);
   });
 
   it("is not refused because the process slept, or others had the processor", async () => {
     const slow =
-      "{% for i in range(1000) %}{% for j in range(1000) %}{% set x = i %}{% endfor %}{% endfor %}done";
+      "{% for i in range(300) %}{% for j in range(1000) %}{% set x = i %}{% endfor %}{% endfor %}done";
     const module = new URL("../../dist/text/chat-template.js", import.meta.url).href;
     const script = `
       const { openChatTemplate } = await import(${JSON.stringify(module)});
@@ -109,8 +110,8 @@ describe("a chat template", () => {
     const child = spawn(process.execPath, ["--input-type=module", "-e", script]);
     let said = "";
     child.stdout.setEncoding("utf8").on("data", (text: string) => {
-      if (said === "") setTimeout(() => child.kill("SIGSTOP"), 150);
-      if (said === "") setTimeout(() => child.kill("SIGCONT"), 150 + 2500);
+      if (said === "") setTimeout(() => child.kill("SIGSTOP"), 400);
+      if (said === "") setTimeout(() => child.kill("SIGCONT"), 400 + 2500);
       said += text;
     });
     await new Promise((resolve) => child.on("close", resolve));

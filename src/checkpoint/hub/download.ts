@@ -10,6 +10,7 @@ import type { RepoFolder } from "./layout.js";
 import type { RemoteFile } from "./listing.js";
 import { type BlobLock, takeLock } from "./lock.js";
 import { PartialBlob, partialPath } from "./partial.js";
+import { lockPath } from "./tidy.js";
 import { throwIfDownloadAborted } from "./waiting.js";
 
 /** Connections in a row that may break without bringing a byte. */
@@ -55,7 +56,7 @@ export async function download(context: DownloadContext, file: RemoteFile): Prom
   try {
     await mkdir(repo.blobs, { recursive: true });
     if (context.verify) await dropBroken(context, blob, file);
-    const lock = await takeLock(join(repo.locks, `${file.digest.hex}.mlx-gemma.lock`), {
+    const lock = await takeLock(lockPath(repo, file.digest.hex), {
       patience: context.client.environment.patience,
       signal,
       isDone: async () => (await sizeOf(blob)) === file.bytes,

@@ -14,6 +14,7 @@ import type { HubProgress, PlannedFile } from "./progress.js";
 import { isPublished, publishAbsence, publishFile, publishRef, tagCache } from "./publish.js";
 import { describeRepo } from "./repo-id.js";
 import { CONFIG, EXPECTED, INDEX, neededCompanions, neededShards, weightsEntry } from "./selection.js";
+import { tidy } from "./tidy.js";
 
 /** Files on their way at once. */
 const AT_ONCE = 4;
@@ -37,6 +38,7 @@ export async function fetchSnapshot(options: FetchOptions): Promise<{ commit: st
   const commit = await commitOf(client, { id: repo.id, revision });
   const listed = await filesOf(client, repo, commit);
   try {
+    await tidy(cache, repo);
     await tagCache(cache);
     const downloaded = options.files
       ? await fetchFiles(options, commit, pick(listed, options.files))

@@ -1,10 +1,10 @@
 import { randomUUID } from "node:crypto";
-import { readFileSync, readlinkSync } from "node:fs";
-import { mkdir, open, readFile, stat, unlink, utimes } from "node:fs/promises";
-import { hostname } from "node:os";
-import { dirname } from "node:path";
+import { link, mkdir, readdir, readFile, stat, unlink, utimes, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { isAlive } from "../../process-alive.js";
 import type { Patience } from "./environment.js";
 import { errorCode } from "./errors.js";
+import { machine, temporaryPath } from "./temporary.js";
 import { pause } from "./waiting.js";
 
 /** A file that says who downloads a blob. */
@@ -35,6 +35,8 @@ interface Owner {
 const LOOK = 0.2;
 /** A lock on the breaking of locks is held for a moment; older than this, its owner died. */
 const BREAKING_MS = 10_000;
+/** What systems without hard links say. */
+const NO_LINKS = ["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK"];
 
 /**
  * Takes a lock, or waits for it. An owner on this machine that is dead loses it at once; any other one when its file
@@ -60,7 +62,7 @@ export async function takeLock(path: string, options: LockOptions): Promise<Blob
       since = performance.now();
     }
     const owner = parseOwner(text);
-    const dead = owner !== undefined && owner.machine === own.machine && !isAlive(owner.pid);
+    const dead = isDead(owner);
     if (dead || performance.now() - since > patience.stale * 1000) {
       if (await breakLock(path, text)) takenOver ||= !dead;
       continue;
@@ -82,7 +84,22 @@ export async function isLocked(path: string): Promise<boolean> {
   const stats = await stat(path).catch(() => undefined);
   if (!stats || Date.now() - stats.mtimeMs > BREAKING_MS) return false;
   const owner = parseOwner((await look(path))?.text ?? "");
-  return owner === undefined || owner.machine !== machine() || isAlive(owner.pid);
+  return !isDead(owner);
+}
+
+/** Removes the locks of a folder whose owners are dead, and what killed ones left of breaking a lock. */
+export async function removeDeadLocks(folder: string): Promise<void> {
+  for (const name of await readdir(folder)) {
+    const path = join(folder, name);
+    if (name.endsWith(".lock.breaking")) await removeOldGuard(path);
+    if (!name.endsWith(".mlx-gemma.lock")) continue;
+    const text = (await look(path))?.text;
+    if (text !== undefined && isDead(parseOwner(text))) await breakLock(path, text);
+  }
+}
+
+function isDead(owner: Owner | undefined): boolean {
+  return owner !== undefined && owner.machine === machine() && !isAlive(owner.pid);
 }
 
 function heldLock(path: string, own: Owner, takenOver: boolean, { beat }: Patience): BlobLock {
@@ -105,15 +122,25 @@ function heldLock(path: string, own: Owner, takenOver: boolean, { beat }: Patien
   };
 }
 
-/** Creates a file with a text, unless there is one. */
+/** Creates a file with a text, unless there is one; where there are links it is never there without its text. */
 async function create(path: string, text: string): Promise<boolean> {
+  const temporary = temporaryPath(dirname(path));
   try {
-    const file = await open(path, "wx", 0o664);
-    try {
-      await file.writeFile(text);
-    } finally {
-      await file.close();
-    }
+    await writeFile(temporary, text, { flag: "wx", mode: 0o664 });
+    await link(temporary, path);
+    return true;
+  } catch (error) {
+    if (errorCode(error) === "EEXIST") return false;
+    if (!NO_LINKS.includes(errorCode(error))) throw error;
+    return await createInPlace(path, text);
+  } finally {
+    await unlink(temporary).catch(() => {});
+  }
+}
+
+async function createInPlace(path: string, text: string): Promise<boolean> {
+  try {
+    await writeFile(path, text, { flag: "wx", mode: 0o664 });
     return true;
   } catch (error) {
     if (errorCode(error) === "EEXIST") return false;
@@ -136,8 +163,7 @@ async function look(path: string): Promise<{ readonly text: string; readonly sig
 async function breakLock(path: string, text: string): Promise<boolean> {
   const guard = `${path}.breaking`;
   if (!(await create(guard, ""))) {
-    const stats = await stat(guard).catch(() => undefined);
-    if (stats && Date.now() - stats.mtimeMs > BREAKING_MS) await unlink(guard).catch(() => {});
+    await removeOldGuard(guard);
     await pause(LOOK / 4, undefined);
     return false;
   }
@@ -150,6 +176,11 @@ async function breakLock(path: string, text: string): Promise<boolean> {
   }
 }
 
+async function removeOldGuard(guard: string): Promise<void> {
+  const stats = await stat(guard).catch(() => undefined);
+  if (stats && Date.now() - stats.mtimeMs > BREAKING_MS) await unlink(guard).catch(() => {});
+}
+
 function parseOwner(text: string): Owner | undefined {
   try {
     const { pid, machine: name, id } = JSON.parse(text);
@@ -158,27 +189,4 @@ function parseOwner(text: string): Owner | undefined {
   } catch {
     return undefined;
   }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return errorCode(error) !== "ESRCH";
-  }
-}
-
-/** Where process ids have one meaning: on Linux a boot and a namespace (containers), elsewhere the host's name. */
-function machine(): string {
-  const parts = [hostname()];
-  try {
-    parts.push(
-      readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim(),
-      readlinkSync("/proc/self/ns/pid"),
-    );
-  } catch {
-    // Not Linux: the name is all there is.
-  }
-  return parts.join(" ");
 }

@@ -4,6 +4,7 @@ import { type Hasher, hasher, hashFile } from "./digest.js";
 import { errorCode } from "./errors.js";
 import type { RemoteFile } from "./listing.js";
 import type { BlobLock } from "./lock.js";
+import { temporaryPath } from "./temporary.js";
 
 /** A blob on its way: a file beside its final name, and the server's name for the bytes it has (an ETag). */
 export class PartialBlob {
@@ -125,7 +126,7 @@ export function partialPath(blob: string): string {
 
 /** Makes a file one that nobody else has open: an owner that was thought dead may still write to the old one. */
 async function ownInode(path: string): Promise<void> {
-  const copy = `${path.replace(/\.incomplete$/, "")}.${process.pid}.incomplete`;
+  const copy = temporaryPath(dirname(path));
   try {
     await copyFile(path, copy);
     await rename(copy, path);

@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import {
   copyFile,
   link,
@@ -17,6 +16,7 @@ import { blobPath } from "./download.js";
 import { errorCode } from "./errors.js";
 import { noExistPath, type RepoFolder, refPath, snapshotFolder } from "./layout.js";
 import type { RemoteFile } from "./listing.js";
+import { temporaryPath } from "./temporary.js";
 
 /** What backup tools look for to pass a folder over. https://bford.info/cachedir/ */
 const CACHE_TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# A cache of the Hugging Face hub.\n";
@@ -44,7 +44,7 @@ export async function publishFile(
   const right = there?.isSymbolicLink() ? (await readlink(path)) === target : false;
   if (right || (there?.isFile() && (await isPublished(repo, commit, file)))) return;
   await mkdir(dirname(path), { recursive: true });
-  await inOneStep(repo, path, async (temporary) => {
+  await inOneStep(repo.folder, path, async (temporary) => {
     if (symlinks && (await tried(() => symlink(target, temporary)))) return;
     if (await tried(() => link(blob, temporary))) return;
     await copyFile(blob, temporary);
@@ -63,22 +63,24 @@ export async function publishRef(repo: RepoFolder, revision: string, commit: str
   const path = refPath(repo, revision);
   if (revision === commit || (await readFile(path, "utf8").catch(() => "")) === commit) return;
   await mkdir(dirname(path), { recursive: true });
-  await inOneStep(repo, path, (temporary) => writeFile(temporary, commit));
+  await inOneStep(repo.folder, path, (temporary) => writeFile(temporary, commit));
 }
 
 /** Marks the cache as one. */
 export async function tagCache(cache: string): Promise<void> {
   await mkdir(cache, { recursive: true });
-  await tried(() => writeFile(join(cache, "CACHEDIR.TAG"), CACHE_TAG, { flag: "wx" }));
+  const path = join(cache, "CACHEDIR.TAG");
+  if (await lstat(path).catch(() => undefined)) return;
+  await tried(() => inOneStep(cache, path, (temporary) => writeFile(temporary, CACHE_TAG)));
 }
 
 /** Makes something under another name and then moves it, so that nobody sees it unfinished. */
 async function inOneStep(
-  repo: RepoFolder,
+  folder: string,
   path: string,
   make: (temporary: string) => Promise<void>,
 ): Promise<void> {
-  const temporary = join(repo.folder, `.${randomUUID()}.incomplete`);
+  const temporary = temporaryPath(folder);
   try {
     await make(temporary);
     await rename(temporary, path);

@@ -1,8 +1,9 @@
-import { appendFileSync, chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, chmodSync, mkdirSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, isAbsolute, join } from "node:path";
 import { errorCode } from "../../checkpoint/hub/errors.js";
 import { isFile, isPresent } from "../../checkpoint/plain-file.js";
+import { replaceFile } from "../output-file.js";
 
 /** Lines that a session starts with. */
 const LINES = 1000;
@@ -39,7 +40,7 @@ export class History {
       chmodSync(file, 0o600);
       const all = readFileSync(file, "utf8").split("\n").slice(0, -1);
       lines = all.slice(-LINES);
-      if (all.length > 2 * LINES) writeFileSync(file, lines.map((line) => `${line}\n`).join(""));
+      if (all.length > 2 * LINES) replaceFile(file, lines.map((line) => `${line}\n`).join(""), 0o600);
     });
     return lines.reverse();
   }

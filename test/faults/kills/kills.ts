@@ -1,8 +1,9 @@
 import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { mulberry32 } from "../../../src/bench/statistics.js";
 import { SCENARIOS, type Scenario } from "./scenarios.js";
 
 const PRELOAD = new URL("kill-at.mjs", import.meta.url).href;
@@ -185,26 +186,11 @@ function killsOf(
   index: number,
   { steps, ms }: { steps: number; ms: number },
 ): Kill[] {
-  const random = generator(`${seed} ${name} ${index}`);
+  const random = mulberry32(createHash("sha256").update(`${seed} ${name} ${index}`).digest().readInt32LE());
   return Array.from({ length: 1 + Math.floor(random() * MOST_IN_A_ROW) }, () => {
     const [how, when, half] = [random(), random(), random() < 0.5];
     return how < AT_A_STEP ? { step: Math.floor(when * steps), half } : { ms: Math.round(when * ms) };
   });
 }
 
-/** Mulberry32 over a hash of the text. */
-function generator(text: string): () => number {
-  let state = [...text].reduce(
-    (hash, letter) => Math.imul(hash ^ letter.charCodeAt(0), 16777619),
-    2166136261,
-  );
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 export { SCENARIOS };
-export const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
