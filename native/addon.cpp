@@ -17,11 +17,11 @@
 #include "kernels/kernels.h"
 #include "mlx/allocator.h"
 #include "mlx/device.h"
-#include "mlx/io.h"
 #include "mlx/memory.h"
 #include "mlx/stream.h"
 #include "mlx/version.h"
 #include "ops.h"
+#include "read_tensors.h"
 #include "target.h"
 
 namespace mlx_gemma {
@@ -129,24 +129,6 @@ Napi::Value FromBytes(const Napi::CallbackInfo& info) {
   });
 }
 
-Napi::Value LoadSafetensors(const Napi::CallbackInfo& info) {
-  return Guarded(info.Env(), [&] {
-    if (!info[0].IsString() || !info[1].IsArray())
-      throw std::invalid_argument("expected a path and a list of names");
-    const std::string path = info[0].As<Napi::String>();
-    const auto names = info[1].As<Napi::Array>();
-    const auto tensors = mx::load_safetensors(path).first;
-    Napi::Array result = Napi::Array::New(info.Env(), names.Length());
-    for (uint32_t i = 0; i < names.Length(); ++i) {
-      const std::string name = Napi::Value(names.Get(i)).ToString();
-      const auto found = tensors.find(name);
-      if (found == tensors.end()) throw std::invalid_argument(path + " has no tensor " + name);
-      result.Set(i, WrapArray(info.Env(), found->second));
-    }
-    return result;
-  });
-}
-
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   return Guarded(env, [&] {
     // Evaluation happens on worker threads: a stream bound to this thread would be refused there.
@@ -155,6 +137,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
     RegisterArray(env);
     RegisterOps(env, exports);
     RegisterEvaluate(env, exports);
+    RegisterReadTensors(env, exports);
     RegisterTarget(env, exports);
     exports.Set("version", MLX_GEMMA_VERSION);
     exports.Set("mlxVersion", mx::version());
@@ -168,7 +151,6 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
     exports.Set("fromInt32", Napi::Function::New<FromInt32>(env, "fromInt32"));
     exports.Set("fromFloat32", Napi::Function::New<FromFloat32>(env, "fromFloat32"));
     exports.Set("fromBytes", Napi::Function::New<FromBytes>(env, "fromBytes"));
-    exports.Set("loadSafetensors", Napi::Function::New<LoadSafetensors>(env, "loadSafetensors"));
     return exports;
   });
 }

@@ -1,18 +1,17 @@
 import { type FoundAssistant, locateCheckpoint, openTarget, type TargetConfig } from "./checkpoint/index.js";
 import { chooseAssistant } from "./choose-assistant.js";
 import type { Drafter } from "./drafter/drafter.js";
-import { Gemma4Assistant } from "./drafter/gemma4-assistant.js";
 import { MlxGemmaError } from "./errors.js";
+import { loadParts } from "./load-parts.js";
 import { addon } from "./mlx/addon.js";
 import { DTYPES, type EncodeChatOptions, type EncodeOptions, type LoadOptions } from "./options.js";
 import { exactnessOf } from "./speculative/exactness.js";
 import type { Exactness } from "./speculative/stats.js";
-import { Gemma4Target } from "./target/gemma4-target.js";
 import type { Target } from "./target/target.js";
 import { withoutThoughts } from "./text/channels.js";
-import { type ChatMessage, openChatTemplate } from "./text/chat-template.js";
+import type { ChatMessage } from "./text/chat-template.js";
 import { refuseMediaText } from "./text/media.js";
-import { openTokenizer, type Tokenizer } from "./text/tokenizer.js";
+import type { Tokenizer } from "./text/tokenizer.js";
 import { checkAllowed, refuseWarnings, type Warning } from "./warnings.js";
 import { requireMemory } from "./weights-memory.js";
 
@@ -66,7 +65,7 @@ export async function load(options: LoadOptions = {}): Promise<LoadedPair> {
     ...(onDownload ? { onProgress: onDownload } : {}),
     ...(signal ? { signal } : {}),
   };
-  // All files are checked before any weight is read.
+  // What can be checked without parsing a tokenizer is, before any weight is read.
   const checkpoint = openTarget(
     await locateCheckpoint(options.model, { ...hub, revision: options.revision }),
   );
@@ -75,30 +74,26 @@ export async function load(options: LoadOptions = {}): Promise<LoadedPair> {
     ...hub,
     dtype,
   });
-  const tokenizer = await openTokenizer(checkpoint.folder);
-  const template = tokenizer ? openChatTemplate(checkpoint.folder) : undefined;
-  const warnings = [
-    ...checkpoint.warnings,
-    ...chosen.warnings,
-    ...(tokenizer ? [template?.warning ?? []].flat() : [noTokenizer(checkpoint.folder)]),
-  ];
+  const warnings = [...checkpoint.warnings, ...chosen.warnings];
   refuseWarnings(warnings, options);
-  requireMemory(assistant ? [checkpoint, assistant] : [checkpoint], dtype);
+  const spare = requireMemory(assistant ? [checkpoint, assistant] : [checkpoint], dtype);
   const native = addon();
   native.setThreads(options.threads ?? 0);
-  const how = {
-    ...(dtype ? { dtype } : {}),
-    ...(signal ? { signal } : {}),
-  };
-  const target = await Gemma4Target.load(checkpoint, how);
-  let drafter: Drafter | undefined;
-  let exact: Exactness;
+  const { target, drafter, tokenizer, template } = await loadParts(checkpoint, assistant, {
+    dtype,
+    signal,
+    spare,
+    onText({ tokenizer, template }) {
+      warnings.push(...(tokenizer ? [template?.warning ?? []].flat() : [noTokenizer(checkpoint.folder)]));
+      refuseWarnings(warnings, options);
+    },
+  });
   const release = () => {
     drafter?.[Symbol.dispose]();
     target[Symbol.dispose]();
   };
+  let exact: Exactness;
   try {
-    drafter = assistant && (await Gemma4Assistant.load(assistant, how));
     exact = await exactnessOf(target, {
       kernels: native.kernels(),
       drafting: drafter !== undefined,

@@ -25,15 +25,16 @@ export function loadedBytes({ tensors, dtype: own }: WeightPlan, dtype: FloatDty
  * Refuses to load what can't fit, by arithmetic, before anything is allocated: afterwards the kernel would end the
  * process without a word. Weights alone are counted, so what is refused would have failed.
  *
+ * @returns bytes that are left beside them
  * @throws MlxGemmaError `memory` with what is needed and what is there
  */
 export function requireMemory(
   planned: readonly Planned[],
   dtype: FloatDtype | undefined,
   room: MemoryRoom = memoryRoom(),
-): void {
+): number {
   const needed = planned.reduce((sum, { weights }) => sum + loadedBytes(weights, dtype), 0);
-  if (needed <= room.bytes) return;
+  if (needed <= room.bytes) return room.bytes - needed;
   const [first] = planned;
   throw new MlxGemmaError(
     "memory",

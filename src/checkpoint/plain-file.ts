@@ -1,4 +1,5 @@
 import { closeSync, constants, fstatSync, lstatSync, openSync, readSync, statSync } from "node:fs";
+import { stampOf } from "../file-stamp.js";
 import { checkpointError, type JsonLimits, oneLine, parseJson } from "./json.js";
 
 /** Of a JSON file, where nothing else is said. */
@@ -10,6 +11,8 @@ export interface OpenFile {
   readonly path: string;
   /** Bytes when it was opened. */
   readonly size: number;
+  /** What it was like when it was opened, see `file-stamp.ts`. */
+  readonly stamp: string;
   /**
    * Bytes from `position` on.
    *
@@ -73,14 +76,15 @@ export function withPlainFile<T>(path: string, hint: string, use: (file: OpenFil
     throw checkpointError(path, `expected a file, found ${found}; ${hint}`);
   }
   try {
-    const stats = fstatSync(descriptor);
+    const stats = fstatSync(descriptor, { bigint: true });
     if (!stats.isFile()) {
       const found = stats.isDirectory() ? "a folder" : "no plain file";
       throw checkpointError(path, `expected a file, found ${found}; ${hint}`);
     }
     return use({
       path,
-      size: stats.size,
+      size: Number(stats.size),
+      stamp: stampOf(stats),
       read: (position, length) => readExactly(path, descriptor, position, length),
     });
   } finally {

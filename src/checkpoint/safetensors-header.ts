@@ -41,6 +41,8 @@ export interface HeaderPlace {
   readonly file: string;
   /** Bytes of the whole file. */
   readonly size: number;
+  /** As `TensorInfo.stamp`. */
+  readonly stamp?: string;
 }
 
 /**
@@ -81,7 +83,7 @@ export function parseHeader(
   place: HeaderPlace,
   report: Report = strict,
 ): Map<string, TensorInfo> {
-  const { file } = place;
+  const { file, stamp = "" } = place;
   if (!isUtf8(bytes)) throw checkpointError(file, `expected a header in UTF-8, found other bytes; ${AGAIN}`);
   const text = bytes.toString("utf8");
   if (!text.startsWith("{")) {
@@ -105,7 +107,7 @@ export function parseHeader(
         file,
         `tensor ${quote(name)}: expected a name in Unicode, found a half character; ${AGAIN}`,
       );
-    reporting(report, name, () => tensors.set(name, tensorInfo(file, name, entry, start)));
+    reporting(report, name, () => tensors.set(name, { ...tensorInfo(file, name, entry, start), stamp }));
   }
   checkLayout(tensors, start, place, report);
   return tensors;
@@ -125,7 +127,7 @@ function checkMetadata(file: string, metadata: unknown): void {
     if (!isText(key) || !isText(value)) throw bad(`${quote(key)}: ${describe(value)}`);
 }
 
-function tensorInfo(file: string, name: string, entry: unknown, start: number): TensorInfo {
+function tensorInfo(file: string, name: string, entry: unknown, start: number): Omit<TensorInfo, "stamp"> {
   const bad = (what: string, expected: string, found: unknown) =>
     checkpointError(
       file,

@@ -8,8 +8,8 @@ import type { TensorInfo } from "./types.js";
  * @throws MlxGemmaError `checkpoint` naming the file, the tensor, what was expected and what was found.
  */
 export function readSafetensorsHeader(file: string): Map<string, TensorInfo> {
-  return withPlainFile(file, AGAIN, ({ size, read }) => {
-    const place = { file, size };
+  return withPlainFile(file, AGAIN, ({ size, stamp, read }) => {
+    const place = { file, size, stamp };
     const length = headerLength(read(0, Math.min(PREFIX, size)), place);
     return parseHeader(read(PREFIX, length), place);
   });

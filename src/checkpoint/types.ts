@@ -111,6 +111,8 @@ export interface TensorInfo {
   /** Of the first byte, from the beginning of the file. */
   readonly offset: number;
   readonly bytes: number;
+  /** What the file was like when its header was read (`file-stamp.ts`); empty for one that is not on this machine. */
+  readonly stamp: string;
 }
 
 /** Where one weight lies. */
@@ -121,8 +123,12 @@ export interface WeightSource {
   readonly name: string;
   readonly shape: readonly number[];
   readonly dtype: StoredDtype;
+  /** Of the first byte, from the beginning of the file. */
+  readonly offset: number;
   /** In the file. */
   readonly bytes: number;
+  /** As in {@link TensorInfo}. */
+  readonly stamp: string;
 }
 
 /**

@@ -107,8 +107,8 @@ function plan(
   return { tensors: sources, dtype: computeDtype(sources, stem), bytes, quantization, warnings };
 }
 
-function source(name: string, { file, shape, dtype, bytes }: TensorInfo): WeightSource {
-  return { file, name, shape, dtype, bytes };
+function source(name: string, info: TensorInfo): WeightSource {
+  return { ...info, name };
 }
 
 /** Strict, one error stands for all that is missing; else each has its own. @returns the weights that are there */

@@ -59,7 +59,8 @@ export function guarded<T>(call: () => T): T {
   }
 }
 
-function asNative(error: unknown): unknown {
+/** What a call of native code threw or rejected with, as the error that users see. */
+export function asNative(error: unknown): unknown {
   if (!(error instanceof Error) || error instanceof MlxGemmaError) return error;
   const code = / is disposed$/.test(error.message) ? "disposed" : "native";
   return new MlxGemmaError(code, `MLX: ${error.message}`, { cause: error });

@@ -1,95 +1,88 @@
-import { throwIfAborted } from "../errors.js";
+import { MlxGemmaError, throwIfAborted } from "../errors.js";
 import { addon } from "./addon.js";
-import { evaluate, guarded, type MlxArray, scope, track } from "./array.js";
+import { asNative, guarded, type MlxArray, track } from "./array.js";
 import type { Dtype } from "./native.js";
-import { astype } from "./ops.js";
-import { changed, watchFiles } from "./watch-files.js";
+import { checkUnchanged } from "./watch-files.js";
 
 /** Where a tensor lies. */
 export interface TensorSource {
   /** Path of a safetensors file whose header was checked. */
   readonly file: string;
-  /** The tensor's name in that file. */
-  readonly name: string;
+  /** What that file was like then. */
+  readonly stamp: string;
+  /** Of the first byte, from the beginning of the file. */
+  readonly offset: number;
   readonly shape: readonly number[];
-  /** In the file. */
-  readonly bytes: number;
+  readonly dtype: string;
 }
 
-/** Bytes of one evaluation: between two of them a caller can stop, and casting holds no second copy of the whole. */
-const BATCH_BYTES = 256 * 1024 * 1024;
+const DTYPES: readonly Dtype[] = [
+  "bfloat16",
+  "float16",
+  "float32",
+  "int32",
+  "int64",
+  "uint32",
+  "uint8",
+  "bool",
+];
 
 /**
- * Reads tensors and evaluates them, so that graphs built on them share evaluated arrays only.
+ * Reads tensors off the JavaScript thread into evaluated arrays.
  *
  * @param tensors by the name that the caller uses
  * @param dtypeOf what to cast a tensor to; undefined: as it is stored
- * @param signal looked at between batches
- * @throws MlxGemmaError `native` when MLX can't read a file, `checkpoint` for one that is no longer the one that was
- * checked, `aborted`
+ * @param signal ends the reading soon
+ * @throws MlxGemmaError `checkpoint` for a file that can't be read, or is no longer the one whose header was checked,
+ * `native` for memory that can't be had, `aborted`
  */
 export async function loadWeights<T extends TensorSource>(
   tensors: ReadonlyMap<string, T>,
   dtypeOf: (name: string, source: T) => Dtype | undefined,
   signal?: AbortSignal,
 ): Promise<Map<string, MlxArray>> {
-  // What was freed before (parsing a tokenizer takes 400 MB) must not stand beside the weights.
-  addon().clearCache();
-  const files = byFile(tensors);
-  const checkUnchanged = watchFiles(files.keys());
-  const lazy = scope(() => [...files].flatMap(([file, own]) => loadFile(file, own, dtypeOf)));
-  const arrays = new Map(lazy);
+  const aborted = () => throwIfAborted(signal, "loading was aborted");
+  aborted();
+  const stamps = new Map([...tensors.values()].map(({ file, stamp }) => [file, stamp]));
+  checkUnchanged(stamps);
+  const reading = guarded(() =>
+    addon().readTensors(
+      [...tensors].map(([name, source]) => {
+        const { file, offset, shape } = source;
+        const dtype = known(source.dtype);
+        return { file, offset, shape, dtype, as: dtypeOf(name, source) ?? dtype };
+      }),
+    ),
+  );
+  signal?.addEventListener("abort", reading.cancel, { once: true });
+  let arrays: MlxArray[] = [];
   try {
-    for (const batch of batches([...arrays.values()])) {
-      throwIfAborted(signal, "loading was aborted");
-      await evaluate([batch]);
-    }
-    checkUnchanged();
+    arrays = (await reading.arrays).map(track);
+    aborted();
+    checkUnchanged(stamps);
   } catch (error) {
-    for (const array of arrays.values()) array.dispose();
-    checkUnchanged(); // Where that is why, it is what to tell.
-    throw error;
+    for (const array of arrays) array.dispose();
+    aborted();
+    checkUnchanged(stamps); // Where that is why, it is what to tell.
+    throw explained(error);
+  } finally {
+    signal?.removeEventListener("abort", reading.cancel);
   }
-  return arrays;
+  const names = [...tensors.keys()];
+  return new Map(arrays.map((array, index) => [names[index] ?? "", array]));
 }
 
-function batches(arrays: readonly MlxArray[]): MlxArray[][] {
-  const all: MlxArray[][] = [];
-  let room = 0;
-  for (const array of arrays) {
-    const last = all.at(-1);
-    if (last && array.nbytes <= room) last.push(array);
-    else {
-      all.push([array]);
-      room = BATCH_BYTES;
-    }
-    room -= array.nbytes;
-  }
-  return all;
+function known(dtype: string): Dtype {
+  const found = DTYPES.find((name) => name === dtype);
+  if (!found) throw new MlxGemmaError("native", `weights of type ${dtype} can't be read`);
+  return found;
 }
 
-function byFile<T extends TensorSource>(tensors: ReadonlyMap<string, T>): Map<string, Map<string, T>> {
-  const files = new Map<string, Map<string, T>>();
-  for (const [name, source] of tensors) {
-    const own = files.get(source.file) ?? new Map<string, T>();
-    files.set(source.file, own.set(name, source));
-  }
-  return files;
-}
-
-function loadFile<T extends TensorSource>(
-  file: string,
-  tensors: ReadonlyMap<string, T>,
-  dtypeOf: (name: string, source: T) => Dtype | undefined,
-): [string, MlxArray][] {
-  const stored = [...tensors.values()].map(({ name }) => name);
-  const arrays = guarded(() => addon().loadSafetensors(file, stored)).map(track);
-  return [...tensors].flatMap(([name, source], index): [string, MlxArray][] => {
-    const array = arrays[index];
-    if (!array) return [];
-    // MLX reads the header anew: it must be the one that was checked.
-    if (array.nbytes !== source.bytes || array.shape.join() !== source.shape.join()) throw changed(file);
-    const dtype = dtypeOf(name, source);
-    return [[name, dtype === undefined || dtype === array.dtype ? array : astype(array, dtype)]];
-  });
+function explained(error: unknown): unknown {
+  if (!(error instanceof Error) || !("file" in error)) return asNative(error);
+  return new MlxGemmaError(
+    "checkpoint",
+    `${String(error.file)}: ${error.message}; check the disk, and download the file again`,
+    { cause: error },
+  );
 }

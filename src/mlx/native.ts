@@ -258,6 +258,28 @@ export interface NativeTarget {
   dispose(): void;
 }
 
+/** Where a tensor's values lie, row-major and little-endian, and what becomes of them. */
+export interface NativeTensor {
+  readonly file: string;
+  /** Of the first byte, from the beginning of the file. */
+  readonly offset: number;
+  readonly shape: readonly number[];
+  readonly dtype: Dtype;
+  /** What it is cast to; `dtype` for no cast. */
+  readonly as: Dtype;
+}
+
+/** Tensors that are being read. */
+export interface NativeReading {
+  /**
+   * Evaluated arrays, in order. Rejects with an error that has `file` for one that can't be read or ends too early, and
+   * with another when it was cancelled.
+   */
+  readonly arrays: Promise<NativeArray[]>;
+  /** Ends the reading soon; harmless when it has ended. */
+  cancel(): void;
+}
+
 export interface NativeModule {
   /** The addon's own version: package.json's, so that a stale build can be told. */
   readonly version: string;
@@ -283,8 +305,8 @@ export interface NativeModule {
    * Resolves to each stage's milliseconds.
    */
   evaluate(stages: readonly (readonly NativeArray[])[]): Promise<Float64Array>;
-  /** Lazy arrays of the named tensors of one safetensors file, in order. The header was checked before. */
-  loadSafetensors(path: string, names: readonly string[]): NativeArray[];
+  /** Begins to read tensors off the JavaScript thread, on as many threads as the kernels have; see `NativeReading`. */
+  readTensors(tensors: readonly NativeTensor[]): NativeReading;
   /**
    * Weights by canonical name: the checkpoint's, without the prefix of the text model. A packed module X has `X.weight`
    * (uint32), `X.scales` and in affine mode `X.biases`.

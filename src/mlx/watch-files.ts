@@ -1,31 +1,18 @@
-import { statSync } from "node:fs";
 import { MlxGemmaError } from "../errors.js";
+import { stampAt } from "../file-stamp.js";
 
 /**
- * Remembers what files are like.
+ * Holds files to what they were like.
  *
- * @returns throws when one of them is no longer what it was
+ * @param stamps by path
+ * @throws MlxGemmaError `checkpoint` for the first that was cut, grew, was written to, replaced or removed
  */
-export function watchFiles(files: Iterable<string>): () => void {
-  const before = [...files].map((file) => [file, stampOf(file)] as const);
-  return () => {
-    for (const [file, stamp] of before) if (stampOf(file) !== stamp) throw changed(file);
-  };
-}
-
-/** The error for a file that was cut, grew or was replaced between its check and the end of reading it. */
-export function changed(file: string): MlxGemmaError {
-  return new MlxGemmaError(
-    "checkpoint",
-    `${file}: expected a file that stays as it is while it is read, found it changed; wait for what writes it, and start again`,
-  );
-}
-
-function stampOf(file: string): string {
-  try {
-    const { dev, ino, size, mtimeNs } = statSync(file, { bigint: true });
-    return [dev, ino, size, mtimeNs].join();
-  } catch {
-    return "nothing";
+export function checkUnchanged(stamps: ReadonlyMap<string, string>): void {
+  for (const [file, stamp] of stamps) {
+    if (stampAt(file) === stamp) continue;
+    throw new MlxGemmaError(
+      "checkpoint",
+      `${file}: expected a file that stays as it is while it is read, found it changed; wait for what writes it, and start again`,
+    );
   }
 }

@@ -198,7 +198,7 @@ const SIZES: Partial<Readonly<Record<StoredDtype, number>>> = {
 /** A tensor that lies nowhere. */
 export function tensor(dtype: StoredDtype, shape: readonly number[]): TensorInfo {
   const bytes = shape.reduce((product, size) => product * size, SIZES[dtype] ?? 2);
-  return { file: "/model.safetensors", dtype, shape, offset: 0, bytes };
+  return { file: "/model.safetensors", dtype, shape, offset: 0, bytes, stamp: "" };
 }
 
 /** The tensors of a checkpoint, packed where `how` says so. */

@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { readSafetensorsHeader } from "../../src/checkpoint/safetensors.js";
 import { MlxGemmaError } from "../../src/errors.js";
+import { stampAt } from "../../src/file-stamp.js";
 import { safetensors, temporaryFolder, thrown } from "./helpers.js";
 
 const file = join(temporaryFolder(), "model.safetensors");
@@ -29,11 +30,12 @@ describe("a safetensors header", () => {
     const bytes = safetensors(GOOD);
     const start = 8 + Number(bytes.readBigUInt64LE());
     const tensors = read(bytes);
+    const stamp = stampAt(file);
     expect(Object.fromEntries(tensors)).toEqual({
-      a: { file, dtype: "float32", shape: [2, 3], offset: start, bytes: 24 },
-      b: { file, dtype: "bfloat16", shape: [5], offset: start + 24, bytes: 10 },
-      scalar: { file, dtype: "int64", shape: [], offset: start + 34, bytes: 8 },
-      nothing: { file, dtype: "uint8", shape: [0, 4], offset: start + 42, bytes: 0 },
+      a: { file, stamp, dtype: "float32", shape: [2, 3], offset: start, bytes: 24 },
+      b: { file, stamp, dtype: "bfloat16", shape: [5], offset: start + 24, bytes: 10 },
+      scalar: { file, stamp, dtype: "int64", shape: [], offset: start + 34, bytes: 8 },
+      nothing: { file, stamp, dtype: "uint8", shape: [0, 4], offset: start + 42, bytes: 0 },
     });
   });
 

@@ -6,7 +6,7 @@ import type { Job, OutputTensor } from "../../src/quantize/plan.js";
 
 /** A job with outputs of so many elements. */
 function job(...outputs: readonly (readonly [string, OutputTensor["dtype"], number])[]): Job {
-  const source: TensorInfo = { file: "f", dtype: "bfloat16", shape: [1], offset: 0, bytes: 2 };
+  const source: TensorInfo = { file: "f", dtype: "bfloat16", shape: [1], offset: 0, bytes: 2, stamp: "" };
   return {
     source,
     rows: { offset: 0, count: 1, period: 1, total: 1 },

@@ -1,6 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { writeFileSync } from "node:fs";
 import { addon } from "../../src/mlx/addon.js";
 import type { NativeArray } from "../../src/mlx/native.js";
 
@@ -63,17 +61,14 @@ export function writeSafetensors(file: string, tensors: ReadonlyMap<string, Stor
   writeFileSync(file, Buffer.concat([length, text, ...[...tensors.values()].map(({ bytes }) => bytes)]));
 }
 
+const DTYPES = { F32: "float32", BF16: "bfloat16", I32: "int32", U32: "uint32", U8: "uint8" } as const;
+
 /** The tensors as arrays of MLX. */
 export function arraysOf(tensors: ReadonlyMap<string, StoredTensor>): Map<string, NativeArray> {
-  const folder = mkdtempSync(join(tmpdir(), "mlx-gemma-tensors-"));
-  try {
-    const file = join(folder, "model.safetensors");
-    writeSafetensors(file, tensors);
-    const names = [...tensors.keys()];
-    // The file stays open: reading is lazy.
-    const arrays = addon().loadSafetensors(file, names);
-    return new Map(arrays.map((array, index) => [names[index] ?? "", array]));
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+  return new Map(
+    [...tensors].map(([name, { dtype, shape, bytes }]) => [
+      name,
+      addon().fromBytes(bytes, shape, DTYPES[dtype]),
+    ]),
+  );
 }
