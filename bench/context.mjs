@@ -9,11 +9,11 @@
 // keeps it. --rows 4 steps blocks of four. --save writes the raw rows into bench/results/.
 import { basename } from "node:path";
 import { parseArgs } from "node:util";
-import { median } from "../dist/bench/statistics.js";
 import { stepBytes } from "../dist/bench/step-bytes.js";
 import { locateCheckpoint, openTarget } from "../dist/checkpoint/index.js";
 import { load } from "../dist/index.js";
 import { evaluate, fromInt32, scope } from "../dist/mlx/array.js";
+import { median } from "../dist/quantiles.js";
 import { saveRows } from "./lib/save-rows.mjs";
 import { table } from "./lib/table.mjs";
 import { machine } from "./machine.mjs";

@@ -11,7 +11,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { median } from "../dist/bench/statistics.js";
+import { median } from "../dist/quantiles.js";
 import { saveRows } from "./lib/save-rows.mjs";
 import { machine } from "./machine.mjs";
 import { plan } from "./real-shapes/make.mjs";

@@ -8,10 +8,10 @@
 // bench/results/. Processor time is that of all threads; it says what a part costs on a machine that is not idle.
 import { basename, join } from "node:path";
 import { parseArgs } from "node:util";
-import { median } from "../dist/bench/statistics.js";
 import { checkPair, openAssistant, openTarget } from "../dist/checkpoint/index.js";
 import { Gemma4Assistant } from "../dist/drafter/gemma4-assistant.js";
 import { load } from "../dist/load.js";
+import { median } from "../dist/quantiles.js";
 import { Gemma4Target } from "../dist/target/gemma4-target.js";
 import { openTokenizer } from "../dist/text/tokenizer.js";
 import { saveRows } from "./lib/save-rows.mjs";

@@ -7,7 +7,7 @@
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { median } from "../dist/bench/statistics.js";
+import { median } from "../dist/quantiles.js";
 import { saveRows } from "./lib/save-rows.mjs";
 import { machine } from "./machine.mjs";
 

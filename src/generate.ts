@@ -1,8 +1,15 @@
 import type { Drafter } from "./drafter/drafter.js";
 import { MlxGemmaError } from "./errors.js";
 import type { LoadedPair } from "./load.js";
-import { DEFAULTS, type GenerateOptions, MAX_DRAFT_TOKENS } from "./options.js";
+import { DEFAULTS, type DraftTokens, type GenerateOptions, MAX_DRAFT_TOKENS } from "./options.js";
 import { leaseOf } from "./prompt-cache.js";
+import {
+  AdaptiveLength,
+  type DraftLength,
+  type DraftLengthMemory,
+  fixedLength,
+  newMemory,
+} from "./speculative/draft-length.js";
 import { noDrafter } from "./speculative/no-drafter.js";
 import { type Probabilities, withProbabilities } from "./speculative/probabilities.js";
 import {
@@ -82,11 +89,10 @@ export async function* generate(
   pair: LoadedPair,
   options: GenerateOptions,
 ): AsyncGenerator<GenerationEvent, void> {
-  const { prompt, draftTokens, maxTokens, chunkSize, signal, stop, verifier, drafter } = settle(
-    pair,
-    options,
-  );
-  using lease = leaseOf(pair.target, prompt, options.cache ?? draftTokens + 1);
+  const settled = settle(pair, options);
+  const { prompt, draftTokens, length, maxTokens, chunkSize, signal, stop, verifier, drafter } = settled;
+  const mostDrafts = draftTokens === "auto" ? MAX_DRAFT_TOKENS : draftTokens;
+  using lease = leaseOf(pair.target, prompt, options.cache ?? mostDrafts + 1);
   const { session } = lease;
   const sink = new TokenSink(pair.tokenizer?.detokenizer(options.specialTokens), {
     eosTokenIds: options.ignoreEos ? [] : pair.eosTokenIds,
@@ -127,10 +133,13 @@ export async function* generate(
       if (signal?.aborted) stopReason = "aborted";
       else if (room <= 0) stopReason = "context full";
       if (stopReason) break;
-      const wanted = Math.min(draftTokens, maxTokens - sink.ids.length - 1);
-      if (wanted > room - 1) warnings.add("draft-tokens-cut", draftsCut(room - 1, draftTokens));
+      const left = maxTokens - sink.ids.length - 1;
+      // auto asks for no K in particular.
+      if (draftTokens !== "auto" && Math.min(draftTokens, left) > room - 1) {
+        warnings.add("draft-tokens-cut", draftsCut(room - 1, draftTokens));
+      }
       const start = { position: session.position + 1, startMs: clock.resume() };
-      const steps = Math.min(wanted, room - 1);
+      const steps = length.choose(Math.min(left, room - 1));
       const round = await runRound({ target: pair.target, session, drafter, verifier }, state, steps);
       if (steps > 0 && round.proposed === 0) {
         throw new MlxGemmaError(
@@ -140,6 +149,8 @@ export async function* generate(
       }
       lease.wrote([state.bonus, ...round.tokens.slice(0, -1)]);
       state = round.state;
+      const { proposed, accepted, times } = round;
+      length.record({ proposed, accepted, ms: times.draft + times.verify + times.accept + times.rest });
       const taken = sink.push(round.tokens, round.accepted);
       stopReason = taken.stopReason;
       stats.addRound(round, taken.ids.length);
@@ -170,6 +181,7 @@ export async function* generate(
       cachedPromptTokens: lease.reused,
       ...clock.times,
       draftTokens,
+      adaptive: length.summarize(),
       exact: pair.exact,
     }),
     warnings: warnings.all,
@@ -223,10 +235,14 @@ function settle(pair: LoadedPair, options: GenerateOptions) {
   const bad = (message: string) => new MlxGemmaError("usage", message);
   checkAllowed(options.allow);
   const draftTokens = options.draftTokens ?? (pair.drafter ? DEFAULTS.draftTokens : 0);
-  if (!Number.isInteger(draftTokens) || draftTokens < 0 || draftTokens > MAX_DRAFT_TOKENS) {
-    throw bad(`draft-tokens must be a whole number from 0 to ${MAX_DRAFT_TOKENS}; got ${draftTokens}`);
+  const isK =
+    Number.isInteger(draftTokens) && Number(draftTokens) >= 0 && Number(draftTokens) <= MAX_DRAFT_TOKENS;
+  if (draftTokens !== "auto" && !isK) {
+    throw bad(
+      `draft-tokens must be auto or a whole number from 0 to ${MAX_DRAFT_TOKENS}; got ${draftTokens}`,
+    );
   }
-  if (draftTokens > 0 && !pair.drafter) {
+  if (draftTokens !== 0 && !pair.drafter) {
     throw bad(
       `draft-tokens is ${draftTokens}, but no assistant is loaded; give --draft assistant or a folder`,
     );
@@ -258,9 +274,23 @@ function settle(pair: LoadedPair, options: GenerateOptions) {
   const sampling = checkSampling({ temperature, topK, topP, minP, seed });
   const judging: Verifier = temperature > 0 ? samplingVerifier(sampling) : greedyVerifier;
   const verifier = options.trace ? withProbabilities(judging) : judging;
-  const drafter: Drafter = draftTokens > 0 && pair.drafter ? pair.drafter : noDrafter;
+  const drafter: Drafter = draftTokens !== 0 && pair.drafter ? pair.drafter : noDrafter;
+  // Where a draw depends on what was drafted, a seed that was asked for must not depend on a clock.
+  const repeatable = temperature > 0 && options.seed !== undefined;
+  const length = lengthOf(pair, draftTokens, repeatable);
   const prompt = Int32Array.from(options.promptIds);
-  return { prompt, draftTokens, maxTokens, chunkSize, signal, stop, verifier, drafter };
+  return { prompt, draftTokens, length, maxTokens, chunkSize, signal, stop, verifier, drafter };
+}
+
+const MEMORIES = new WeakMap<LoadedPair, DraftLengthMemory>();
+
+/** What chooses K; with `auto`, generations of one pair learn from those before, unless they must be repeatable. */
+function lengthOf(pair: LoadedPair, draftTokens: DraftTokens, repeatable: boolean): DraftLength {
+  if (draftTokens !== "auto") return fixedLength(draftTokens);
+  if (repeatable) return new AdaptiveLength(MAX_DRAFT_TOKENS);
+  const memory = MEMORIES.get(pair) ?? newMemory();
+  MEMORIES.set(pair, memory);
+  return new AdaptiveLength(MAX_DRAFT_TOKENS, memory);
 }
 
 /** Without keys whose value is undefined, which would hide a default. */

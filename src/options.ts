@@ -6,8 +6,11 @@ import type { Strictness } from "./warnings.js";
 /** The most tokens that a round may propose. */
 export const MAX_DRAFT_TOKENS = 15;
 
-/** What holds where an option is not given. */
-export const DEFAULTS = { draftTokens: 3, maxTokens: 512, chunkSize: 512 } as const;
+/** K, the drafts of a round, or `auto`: chosen for each round by what rounds bring and cost. */
+export type DraftTokens = number | "auto";
+
+/** What holds where an option is not given; `draftTokens` with an assistant. */
+export const DEFAULTS = { draftTokens: "auto", maxTokens: 512, chunkSize: 512 } as const;
 
 /** What weights can be cast to. */
 export const DTYPES = ["bf16", "f16", "f32"] as const;
@@ -58,8 +61,11 @@ export interface EncodeChatOptions {
 export interface GenerateOptions extends Optional<SamplingOptions>, Strictness {
   /** Token ids as they are; nothing is added. */
   readonly promptIds: readonly number[];
-  /** K, drafts a round: 0 … 15; default 3 with an assistant, 0 without. */
-  readonly draftTokens?: number | undefined;
+  /**
+   * K, drafts a round: 0 … 15, or `auto`, the default with an assistant; without one it is 0. `auto` changes no token of
+   * greedy text and no distribution; sampled text without a `seed` may differ from run to run, as costs are measured.
+   */
+  readonly draftTokens?: DraftTokens | undefined;
   /** Default 512. */
   readonly maxTokens?: number | undefined;
   /** Texts that end the answer; they are not part of it. */

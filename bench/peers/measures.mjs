@@ -1,5 +1,5 @@
 // What is measured, one request to a peer each; a figure's row is `{ measure, value }` and what else belongs to it.
-import { median } from "../../dist/bench/statistics.js";
+import { median } from "../../dist/quantiles.js";
 
 /** Tokens of a prompt before single steps, and of the prompt that is timed. */
 const CONTEXT = 128;

@@ -1,6 +1,6 @@
 // Figures from rows: medians, and ratios taken within a repetition.
 
-import { median } from "../../dist/bench/statistics.js";
+import { median } from "../../dist/quantiles.js";
 import { barChart } from "../lib/bar-chart.mjs";
 import { table } from "../lib/table.mjs";
 import { inWords } from "./compare-ids.mjs";

@@ -1,7 +1,7 @@
 import type { LoadedPair } from "../load.js";
 import { compareReports } from "./compare.js";
 import { withLogits } from "./difference.js";
-import { generationsOf } from "./generation.js";
+import { generationsOf, rowsOfBlock } from "./generation.js";
 import { type MeasureOptions, measure } from "./measure.js";
 import type { Plan } from "./plan.js";
 import { type Difference, FORMAT, type Report, type ReportAbout, VERSION } from "./report.js";
@@ -45,7 +45,7 @@ function failed(difference: Difference): Report["verdict"] {
   const both = (values: readonly [number, number]) =>
     values.map((value) => value.toPrecision(8)).join(" and ");
   const scores = logits
-    ? `; their logits are ${both(logits.alone)} alone, ${both(logits.inBlock)} in a block of ${draftTokens + 1}`
+    ? `; their logits are ${both(logits.alone)} alone, ${both(logits.inBlock)} in a block of ${rowsOfBlock(draftTokens)}`
     : "";
   return {
     kind: "failed",

@@ -1,7 +1,8 @@
+import { median } from "../quantiles.js";
 import { groupKey } from "./plan.js";
 import { checkSaved, type FileUse, fileError, readUserJson } from "./read-file.js";
 import { type Comparison, type Report, type Row, reportSchema } from "./report.js";
-import { discoveries, median, probabilityOfLower } from "./statistics.js";
+import { discoveries, probabilityOfLower } from "./statistics.js";
 
 const FILE: FileUse = { option: "--compare", expected: "what --save writes", maxBytes: 64 * 2 ** 20 };
 /** Share of false alarms that is put up with among all that is found. */

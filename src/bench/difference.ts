@@ -2,6 +2,7 @@ import type { LoadedPair } from "../load.js";
 import { evaluate, fromInt32, readFloat32, scope } from "../mlx/array.js";
 import * as ops from "../mlx/ops.js";
 import type { TargetSession } from "../target/target.js";
+import { rowsOfBlock } from "./generation.js";
 import type { Job } from "./plan.js";
 import type { Difference } from "./report.js";
 
@@ -45,7 +46,7 @@ export async function withLogits(
     logits[found] ?? Number.NaN,
   ];
   const alone = await lastLogits(pair, prompt, before, 1);
-  const inBlock = await lastLogits(pair, prompt, before, draftTokens + 1);
+  const inBlock = await lastLogits(pair, prompt, before, rowsOfBlock(draftTokens));
   return { ...difference, logits: { alone: of(alone), inBlock: of(inBlock) } };
 }
 

@@ -1,6 +1,7 @@
 import { type GenerationEvent, generate } from "../generate.js";
 import type { LoadedPair } from "../load.js";
 import { addon } from "../mlx/addon.js";
+import { type DraftTokens, MAX_DRAFT_TOKENS } from "../options.js";
 import type { GenerationStats } from "../speculative/stats.js";
 import { type Conditions, conditionsSince, readCounters } from "./conditions.js";
 import type { Job } from "./plan.js";
@@ -38,7 +39,7 @@ export function generationsOf(pair: LoadedPair): Generation {
       ...group.sampling.options,
       ...(signal ? { signal } : {}),
     });
-    const { end, gapsMs, roundsByTokens } = await observe(events, draftTokens);
+    const { end, gapsMs, roundsByTokens } = await observe(events, rowsOfBlock(draftTokens));
     if (end.stopReason === "aborted") return undefined;
     return {
       ids: end.tokenIds,
@@ -51,9 +52,14 @@ export function generationsOf(pair: LoadedPair): Generation {
   };
 }
 
-async function observe(events: AsyncIterable<GenerationEvent>, draftTokens: number) {
+/** The most rows of a round's block: K + 1. */
+export function rowsOfBlock(draftTokens: DraftTokens): number {
+  return (draftTokens === "auto" ? MAX_DRAFT_TOKENS : draftTokens) + 1;
+}
+
+async function observe(events: AsyncIterable<GenerationEvent>, mostTokens: number) {
   const gapsMs: number[] = [];
-  const roundsByTokens = Array.from({ length: draftTokens + 1 }, () => 0);
+  const roundsByTokens = Array.from({ length: mostTokens }, () => 0);
   let last: number | undefined;
   for await (const event of events) {
     if (event.type === "end") return { end: event, gapsMs, roundsByTokens };

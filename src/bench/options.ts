@@ -5,7 +5,7 @@ export type SuiteName = (typeof SUITES)[number];
 /** What holds where an option is not given. */
 export const BENCH_DEFAULTS = {
   suites: ["chat", "prose", "code", "json"],
-  draftTokens: [1, 2, 3, 4, 6, 8],
+  draftTokens: [1, 2, 3, 4, 6, 8, "auto"],
   maxTokens: 128,
   repetitions: 5,
   tolerance: 0.1,

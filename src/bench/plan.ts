@@ -1,5 +1,6 @@
 import { MlxGemmaError } from "../errors.js";
 import type { LoadedPair } from "../load.js";
+import type { DraftTokens } from "../options.js";
 import type { SamplingOptions } from "../speculative/sampling.js";
 import type { BenchPrompt, Suite } from "./prompts.js";
 
@@ -22,8 +23,8 @@ export interface Group {
 /** What is to be measured. */
 export interface Plan {
   readonly groups: readonly Group[];
-  /** Every K, plain decoding (0) first. */
-  readonly draftTokens: readonly number[];
+  /** Every K, plain decoding (0) first, auto last. */
+  readonly draftTokens: readonly DraftTokens[];
   readonly repetitions: number;
   readonly maxTokens: number;
 }
@@ -33,7 +34,7 @@ export interface Job {
   readonly group: Group;
   /** Index of the prompt in its group. */
   readonly prompt: number;
-  readonly draftTokens: number;
+  readonly draftTokens: DraftTokens;
   /** 1, 2, …; 0: warm-up, not counted. */
   readonly repetition: number;
 }
@@ -41,7 +42,7 @@ export interface Job {
 export interface PlanOptions extends Pick<Plan, "repetitions" | "maxTokens"> {
   readonly suites: readonly Suite[];
   /** Any order, plain decoding may be left out. */
-  readonly draftTokens: readonly number[];
+  readonly draftTokens: readonly DraftTokens[];
   /** Empty: prompts as they are. */
   readonly contexts: readonly number[];
   readonly samplings: readonly NamedSampling[];
@@ -69,7 +70,7 @@ export async function makePlan(pair: LoadedPair, options: PlanOptions): Promise<
       for (const sampling of samplings) groups.push({ suite: suite.name, context, sampling, prompts });
     }
   }
-  const draftTokens = [...new Set([0, ...options.draftTokens])].sort((a, b) => a - b);
+  const draftTokens = [...new Set([0, ...options.draftTokens])].sort((a, b) => inOrder(a) - inOrder(b));
   return { groups, draftTokens, repetitions, maxTokens };
 }
 
@@ -92,6 +93,8 @@ export function* jobsOf({ groups, draftTokens, repetitions }: Plan): Generator<J
     }
   }
 }
+
+const inOrder = (draftTokens: DraftTokens) => (draftTokens === "auto" ? Infinity : draftTokens);
 
 /** Two groups or rows with the same words are the same measurement. */
 export function groupKey({

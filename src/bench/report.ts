@@ -10,6 +10,9 @@ const count = z.int().nonnegative();
 const share = z.number().min(0);
 const tokens = count.describe("tokens");
 
+/** K, or the default's way to choose it for each round. */
+export const draftTokensSchema = z.union([count, z.literal("auto")]);
+
 /** A figure over repetitions. */
 export const figureSchema = z.object({
   median: z.number(),
@@ -35,7 +38,7 @@ export const FINDINGS = [
 /** One K on one suite. */
 export const rowSchema = z.object({
   ...group,
-  draftTokens: count.describe("K; 0: plain decoding"),
+  draftTokens: draftTokensSchema.describe("K; 0: plain decoding"),
   finding: z
     .enum(FINDINGS)
     .describe("faster or slower than plain: the interval of the speed-up leaves 1 out"),
@@ -62,6 +65,11 @@ export const rowSchema = z.object({
     .nullable()
     .describe("the rate at which drafting costs what it brings; above 1: none"),
   acceptanceByPosition: z.array(share).readonly().describe("of drafts at place 1 … K"),
+  roundsByDraftTokens: z
+    .array(count)
+    .readonly()
+    .default([])
+    .describe("of a repetition, how many were to propose 0, 1, 2 … drafts; empty in older files"),
   tokensPerStep: z.number().describe("tokens after the first ÷ target steps"),
   rounds: z.object({
     count: count.describe("of a repetition"),
@@ -107,7 +115,7 @@ export const rowSchema = z.object({
 const differenceSchema = z.object({
   ...group,
   prompt: count.describe("1, 2, … in its suite"),
-  draftTokens: count,
+  draftTokens: draftTokensSchema,
   position: count.describe("in the answer, from 0"),
   expected: count.nullable().describe("the token that had to come; null: the end of the answer"),
   found: count.nullable(),
@@ -143,7 +151,7 @@ const comparisonSchema = z.object({
     .array(
       z.object({
         ...group,
-        draftTokens: count,
+        draftTokens: draftTokensSchema,
         figure: z.enum(["tok/s", "speed-up"]),
         before: z.number(),
         now: z.number(),
@@ -180,7 +188,7 @@ export const reportSchema = z.object({
     assistant: z.string().nullable(),
     dtype: z.string().nullable(),
     threads: count.describe("0: one for each physical core"),
-    draftTokens: z.array(count).readonly(),
+    draftTokens: z.array(draftTokensSchema).readonly(),
     suites: z.array(z.string()).readonly(),
     contexts: z.array(count).readonly(),
     samplings: z.array(z.string()).readonly(),
@@ -196,7 +204,7 @@ export const reportSchema = z.object({
     .describe("the first answer with other ids than it had to have: a failed bench"),
   verdict: z.object({
     kind: z.enum(VERDICTS),
-    draftTokens: count.nullable().describe("the best K"),
+    draftTokens: draftTokensSchema.nullable().describe("the best K; auto where no other drafted"),
     text: z.string(),
   }),
   comparison: comparisonSchema.nullable(),

@@ -1,8 +1,10 @@
+import type { DraftTokens } from "../options.js";
+import { median, quantile } from "../quantiles.js";
 import { together } from "./conditions.js";
 import type { Run } from "./measure.js";
 import type { Group, Plan } from "./plan.js";
 import type { Figure, Finding, Row } from "./report.js";
-import { bootstrapInterval, type Interval, median, quantile } from "./statistics.js";
+import { bootstrapInterval, type Interval } from "./statistics.js";
 import type { StepBytes } from "./step-bytes.js";
 
 /** What memory gives, to hold against what a token needs of it. */
@@ -38,7 +40,7 @@ export function rowsOf({ groups, draftTokens }: Plan, runs: readonly Run[], memo
   });
 }
 
-function repetitionsOf(group: Group, k: number, runs: readonly Run[]): Repetition[] {
+function repetitionsOf(group: Group, k: DraftTokens, runs: readonly Run[]): Repetition[] {
   const byNumber = new Map<number, Run[]>();
   for (const run of runs) {
     if (run.group !== group || run.draftTokens !== k) continue;
@@ -55,7 +57,7 @@ function repetitionsOf(group: Group, k: number, runs: readonly Run[]): Repetitio
 
 function rowOf(
   group: Group,
-  draftTokens: number,
+  draftTokens: DraftTokens,
   pairs: readonly { readonly own: Repetition; readonly base: Repetition }[],
   memory: MemoryFacts,
 ): Row {
@@ -114,7 +116,8 @@ function rowOf(
     breakEvenAcceptance: breakEven(pairs, proposed / rounds),
     acceptanceByPosition: acceptanceByPosition(answers),
     tokensPerStep,
-    rounds: { count: rounds, byTokens: roundsByTokens(answers, draftTokens) },
+    roundsByDraftTokens: addUp(answers.map(({ stats }) => stats.roundsByDraftTokens)),
+    rounds: { count: rounds, byTokens: addUp(answers.map((run) => run.roundsByTokens)) },
     msPerRound: { draft: part("draft"), verify: part("verify"), accept: part("accept"), rest: part("rest") },
     timeToFirstTokenMs: each((runs) => median(runs.map(({ stats }) => stats.timeToFirstTokenMs))),
     gapMs: { p50: gap(0.5), p95: gap(0.95), p99: gap(0.99) },
@@ -125,7 +128,7 @@ function rowOf(
   };
 }
 
-export function findingOf(draftTokens: number, [low, high]: Interval, repetitions: number): Finding {
+export function findingOf(draftTokens: DraftTokens, [low, high]: Interval, repetitions: number): Finding {
   if (draftTokens === 0) return "baseline";
   if (repetitions < MIN_REPETITIONS) return "too few repetitions to tell";
   if (low > 1) return "faster";
@@ -151,21 +154,22 @@ function breakEven(
 }
 
 function acceptanceByPosition(runs: readonly Run[]): number[] {
-  // A generation tells shares; each weighs as many rounds as it had.
-  const places = Math.max(0, ...runs.map(({ stats }) => stats.acceptanceByPosition.length));
-  return Array.from({ length: places }, (_, place) => {
-    const own = runs.filter(({ stats }) => stats.acceptanceByPosition[place] !== undefined);
-    return ratio(
-      sum(own, ({ stats }) => (stats.acceptanceByPosition[place] ?? 0) * stats.targetSteps),
-      sum(own, ({ stats }) => stats.targetSteps),
-    );
-  });
+  const proposed = addUp(runs.map(({ stats }) => stats.proposedByPosition));
+  return proposed.map((count, place) =>
+    ratio(
+      sum(
+        runs,
+        ({ stats }) => (stats.acceptanceByPosition[place] ?? 0) * (stats.proposedByPosition[place] ?? 0),
+      ),
+      count,
+    ),
+  );
 }
 
-function roundsByTokens(runs: readonly Run[], draftTokens: number): number[] {
-  return Array.from({ length: draftTokens + 1 }, (_, place) =>
-    sum(runs, (run) => run.roundsByTokens[place] ?? 0),
-  );
+/** Counts by place, of all together. */
+function addUp(lists: readonly (readonly number[])[]): number[] {
+  const places = Math.max(0, ...lists.map(({ length }) => length));
+  return Array.from({ length: places }, (_, place) => sum(lists, (list) => list[place] ?? 0));
 }
 
 /** Bytes that a token reads: the rounds' target steps and draft steps, by the tokens that they gave. */

@@ -1,6 +1,9 @@
+import type { DraftTokens } from "../options.js";
+import { median } from "../quantiles.js";
+import { rowsOfBlock } from "./generation.js";
 import type { Finding, Row, Verdict } from "./report.js";
 import { findingOf } from "./rows.js";
-import { bootstrapInterval, type Interval, median } from "./statistics.js";
+import { bootstrapInterval, type Interval } from "./statistics.js";
 
 /** Rows of one suite, context and sampling, and what they are called. */
 interface Group {
@@ -10,7 +13,7 @@ interface Group {
 
 /** How one K does on all groups together. */
 interface Score {
-  readonly draftTokens: number;
+  readonly draftTokens: DraftTokens;
   /** Median over repetitions of the geometric mean of the groups' speed-ups. */
   readonly speedUp: number;
   readonly interval: Interval;
@@ -28,8 +31,11 @@ export function verdictOf(rows: readonly Row[]): Verdict {
     };
   }
   // After an interruption the last suite may have plain rows alone.
-  const groups = all.filter((group) => group.rows.some(({ draftTokens }) => draftTokens > 0));
-  const scores = scoresOf(groups);
+  const groups = all.filter((group) => group.rows.some(({ draftTokens }) => draftTokens !== 0));
+  const measured = scoresOf(groups);
+  // The question is which K; auto is told beside it, and is the answer where it was measured alone.
+  const fixed = measured.filter(({ draftTokens }) => draftTokens !== "auto");
+  const scores = fixed.length > 0 ? fixed : measured;
   const best = largest(scores, ({ speedUp }) => speedUp);
   if (!best) {
     const speeds = all.map(
@@ -40,7 +46,11 @@ export function verdictOf(rows: readonly Row[]): Verdict {
   const { draftTokens } = best;
   switch (best.finding) {
     case "faster":
-      return { kind: "drafting pays", draftTokens, text: paysText(groups, best, scores) };
+      return {
+        kind: "drafting pays",
+        draftTokens,
+        text: `${paysText(groups, best, scores)}${fixed.length > 0 ? autoText(groups) : ""}`,
+      };
     case "too few repetitions to tell":
       return {
         kind: best.finding,
@@ -107,8 +117,14 @@ function paysText(groups: readonly Group[], best: Score, scores: readonly Score[
   return `${[`K = ${best.draftTokens} is best here${ties}: ${listOf(groups, best.draftTokens)}`, ...others].join("; ")}.`;
 }
 
+/** What the default came to, where it was measured. */
+function autoText(groups: readonly Group[]): string {
+  const list = listOf(groups, "auto");
+  return list === "" ? "" : ` auto: ${list}.`;
+}
+
 /** The reason that is the same everywhere, in numbers of all groups together. */
-function whyNot(groups: readonly Group[], k: number): string {
+function whyNot(groups: readonly Group[], k: DraftTokens): string {
   const rows = groups.flatMap(({ rows }) => rows.filter(({ draftTokens }) => draftTokens === k));
   const total = (of: (row: Row) => number) => rows.reduce((sum, row) => sum + of(row), 0);
   const proposed = total((row) => row.proposed);
@@ -117,7 +133,7 @@ function whyNot(groups: readonly Group[], k: number): string {
   const cost = 1 + (needed * proposed) / total((row) => row.rounds.count);
   const round = `a round takes as long as ${cost.toFixed(1)} plain steps`;
   return needed > 1
-    ? `the cost of a round is the reason: ${round} and gives at most ${k + 1} tokens, so no acceptance could make it pay`
+    ? `the cost of a round is the reason: ${round} and gives at most ${rowsOfBlock(k)} tokens, so no acceptance could make it pay`
     : `acceptance is the reason: ${percent(acceptance)} of the drafts are accepted, and break-even is at ${percent(needed)}, as ${round}`;
 }
 
@@ -176,11 +192,15 @@ export function labelsOf(rows: readonly Named[]): (row: Named) => string {
     [suite, ...(contexts ? [`at ${context}`] : []), ...(samplings ? [`(${sampling})`] : [])].join(" ");
 }
 
+/** Rows that drafted: those of a fixed K, or of auto where it was measured alone. */
+function fixedOrAuto(rows: readonly Row[]): readonly Row[] {
+  const drafted = rows.filter(({ draftTokens }) => draftTokens !== 0);
+  const fixed = drafted.filter(({ draftTokens }) => draftTokens !== "auto");
+  return fixed.length > 0 ? fixed : drafted;
+}
+
 function bestRow(rows: readonly Row[]): Row | undefined {
-  return largest(
-    rows.filter(({ draftTokens }) => draftTokens > 0),
-    ({ speedUp }) => speedUp.median,
-  );
+  return largest(fixedOrAuto(rows), ({ speedUp }) => speedUp.median);
 }
 
 function largest<T>(values: readonly T[], of: (value: T) => number): T | undefined {
@@ -194,7 +214,7 @@ function overlap([lowA, highA]: Interval, [lowB, highB]: Interval): boolean {
   return lowA <= highB && lowB <= highA;
 }
 
-function listOf(groups: readonly Group[], k: number): string {
+function listOf(groups: readonly Group[], k: DraftTokens): string {
   return groups
     .flatMap(({ label, rows }) => {
       const row = rows.find(({ draftTokens }) => draftTokens === k);

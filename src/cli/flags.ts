@@ -1,4 +1,4 @@
-import type { DtypeName } from "../options.js";
+import type { DraftTokens, DtypeName } from "../options.js";
 import type { Strictness, Warning } from "../warnings.js";
 import type { ColourMode } from "./ui/colour-mode.js";
 
@@ -8,7 +8,7 @@ export interface PairFlags extends Strictness {
   readonly revision?: string;
   readonly offline?: true;
   readonly draft: string;
-  readonly draftTokens?: number;
+  readonly draftTokens?: DraftTokens;
   readonly dtype?: DtypeName;
   readonly threads: number;
   readonly requireExact?: true;
@@ -16,13 +16,14 @@ export interface PairFlags extends Strictness {
 
 /** How an answer is written. */
 export interface DecodingFlags {
-  readonly draftTokens?: number;
+  readonly draftTokens?: DraftTokens;
   readonly maxTokens: number;
   readonly temperature: number;
   readonly topK: number;
   readonly topP: number;
   readonly minP: number;
-  readonly seed: number;
+  /** Absent: 0, and auto may choose by measured costs. */
+  readonly seed?: number;
   readonly stop?: readonly string[];
   readonly chunkSize: number;
 }

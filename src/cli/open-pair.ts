@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { isHubOnly } from "../checkpoint/hub/repo-id.js";
 import { MlxGemmaError } from "../errors.js";
 import { type LoadedPair, load } from "../load.js";
+import type { DraftTokens } from "../options.js";
 import type { PairFlags } from "./flags.js";
 import { downloadBar } from "./ui/download-bar.js";
 import { withShortHome } from "./ui/home.js";
@@ -35,7 +36,7 @@ export async function openPair(
 export function drafting(
   { drafter }: LoadedPair,
   { draftTokens }: Pick<PairFlags, "draftTokens">,
-): { readonly draftTokens: number | undefined } {
+): { readonly draftTokens: DraftTokens | undefined } {
   return { draftTokens: drafter ? draftTokens : undefined };
 }
 

@@ -1,10 +1,11 @@
 import { type Command, Option } from "commander";
-import { DEFAULTS, MAX_DRAFT_TOKENS } from "../options.js";
+import { DEFAULTS, type DraftTokens, MAX_DRAFT_TOKENS } from "../options.js";
 import { isWarningCode } from "../warnings.js";
 import {
   dtypeOption,
   listOption,
   type NumberRange,
+  numberFrom,
   numberOption,
   textsOption,
   threadsOption,
@@ -62,20 +63,32 @@ export function strictOptions(): Option[] {
 
 /** How an answer is written. */
 export function decodingOptions(maxTokens: number): Option[] {
-  const assistantK = `proposals a round, 0 to ${MAX_DRAFT_TOKENS} (default: ${DEFAULTS.draftTokens} with an assistant)`;
   return grouped("Decoding:", [
-    numberOption("--draft-tokens <K>", assistantK, RANGES.draftTokens),
+    draftTokensOption(),
     numberOption("-n, --max-tokens <N>", "the most tokens to write", RANGES.maxTokens).default(maxTokens),
     numberOption("-t, --temperature <T>", "0: greedy", RANGES.temperature).default(0),
     numberOption("--top-k <k>", "keep the k likeliest tokens; 0: all", RANGES.topK).default(0),
     numberOption("--top-p <p>", "keep the likeliest tokens up to this probability", RANGES.topP).default(1),
     numberOption("--min-p <p>", "drop tokens below this share of the likeliest", RANGES.minP).default(0),
-    numberOption("--seed <n>", "of sampling; the same seed, the same text", RANGES.seed).default(0),
+    numberOption("--seed <n>", "of sampling; the same seed, the same text (default: 0)", RANGES.seed),
     textsOption("--stop <text>", "end the answer before this text (may be given again)"),
     numberOption("--chunk-size <n>", "prompt tokens of one evaluation", { low: 1, whole: true }).default(
       DEFAULTS.chunkSize,
     ),
   ]);
+}
+
+function draftTokensOption(): Option {
+  const option = new Option(
+    "--draft-tokens <K>",
+    `proposals a round: 0 to ${MAX_DRAFT_TOKENS}, or auto: by what rounds bring and cost (default: ${DEFAULTS.draftTokens} with an assistant)`,
+  );
+  return option.argParser((text: string) => draftTokensFrom(text, "--draft-tokens (or auto)"));
+}
+
+/** K or `auto`. @throws MlxGemmaError `usage` that says at `where` what was expected and found */
+export function draftTokensFrom(text: string, where: string): DraftTokens {
+  return text === "auto" ? text : numberFrom(text, RANGES.draftTokens, where);
 }
 
 function grouped(heading: string, options: readonly Option[]): Option[] {

@@ -1,4 +1,5 @@
 import type { LoadedPair } from "../load.js";
+import type { DraftTokens } from "../options.js";
 import type { TraceRecorder } from "../trace/recorder.js";
 import type { Trace } from "../trace/schema.js";
 import type { Flags } from "./flags.js";
@@ -18,7 +19,7 @@ export async function recorderFor(
 export function traceSettings(
   flags: Flags,
   { assistant }: LoadedPair,
-  draftTokens: number,
+  draftTokens: DraftTokens,
 ): Trace["settings"] {
   const { model, draft, dtype, threads, maxTokens, temperature, topK, topP, minP, seed } = flags;
   return {
@@ -32,7 +33,7 @@ export function traceSettings(
     topK,
     topP,
     minP,
-    seed,
+    seed: seed ?? 0,
   };
 }
 

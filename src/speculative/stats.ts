@@ -1,3 +1,5 @@
+import type { DraftTokens } from "../options.js";
+import type { AdaptiveStats } from "./draft-length.js";
 import type { RoundResult, RoundTimes } from "./round.js";
 
 /** Whether drafted and plain steps are known to give the same bits. Never claimed by assumption. */
@@ -24,10 +26,16 @@ export interface GenerationStats {
   readonly acceptanceRate: number;
   /** For each draft place 1 … K: accepted ÷ proposed there. */
   readonly acceptanceByPosition: readonly number[];
+  /** For each draft place, how often there was one: with `auto` later ones are rarer. */
+  readonly proposedByPosition: readonly number[];
+  /** Rounds that were to propose 0, 1, 2 … drafts. */
+  readonly roundsByDraftTokens: readonly number[];
   /** Tokens after the first ÷ target steps. */
   readonly tokensPerStep: number;
   /** K as asked for; 0 in plain decoding. */
-  readonly draftTokens: number;
+  readonly draftTokens: DraftTokens;
+  /** With `auto`: what K was chosen by; else null. */
+  readonly adaptive: AdaptiveStats | null;
   readonly exact: Exactness;
   /** Where decoding's time went, in milliseconds. */
   readonly times: RoundTimes;
@@ -40,6 +48,7 @@ export class StatsCollector {
   #accepted = 0;
   readonly #proposedAt: number[] = [];
   readonly #acceptedAt: number[] = [];
+  readonly #roundsOf: number[] = [];
   readonly #times = { draft: 0, verify: 0, accept: 0, rest: 0 };
 
   /** Counts the first token, which comes from the prompt's own step. */
@@ -53,6 +62,8 @@ export class StatsCollector {
    */
   addRound(round: Pick<RoundResult, "proposed" | "accepted" | "times">, emitted: number): void {
     this.#rounds += 1;
+    for (let k = this.#roundsOf.length; k <= round.proposed; k++) this.#roundsOf.push(0);
+    this.#roundsOf[round.proposed] = (this.#roundsOf[round.proposed] ?? 0) + 1;
     this.#tokens += emitted;
     this.#accepted += Math.min(round.accepted, emitted);
     const places = emitted > round.accepted ? round.proposed : emitted;
@@ -69,7 +80,8 @@ export class StatsCollector {
     readonly prefillMs: number;
     readonly timeToFirstTokenMs: number;
     readonly decodeMs: number;
-    readonly draftTokens: number;
+    readonly draftTokens: DraftTokens;
+    readonly adaptive: AdaptiveStats | null;
     readonly exact: Exactness;
   }): GenerationStats {
     const proposed = this.#proposedAt.reduce((sum, n) => sum + n, 0);
@@ -87,8 +99,11 @@ export class StatsCollector {
       accepted: this.#accepted,
       acceptanceRate: ratio(this.#accepted, proposed),
       acceptanceByPosition: this.#proposedAt.map((n, place) => ratio(this.#acceptedAt[place] ?? 0, n)),
+      proposedByPosition: [...this.#proposedAt],
+      roundsByDraftTokens: [...this.#roundsOf],
       tokensPerStep: ratio(afterFirst, this.#rounds),
       draftTokens: run.draftTokens,
+      adaptive: run.adaptive,
       exact: run.exact,
       times: { ...this.#times },
     };

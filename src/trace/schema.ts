@@ -1,4 +1,4 @@
-import { reportSchema } from "../bench/report.js";
+import { draftTokensSchema, reportSchema } from "../bench/report.js";
 import * as z from "../zod.js";
 
 // What `generate --trace` writes and `report` reads. A change that breaks readers raises VERSION.
@@ -63,8 +63,30 @@ export const statsSchema = z.object({
   accepted: count,
   acceptanceRate: share,
   acceptanceByPosition: z.array(share).readonly(),
+  proposedByPosition: z.array(count).readonly().default([]),
+  roundsByDraftTokens: z
+    .array(count)
+    .readonly()
+    .default([])
+    .describe("how many were to propose 0, 1, 2 … drafts"),
   tokensPerStep: z.number().min(0),
-  draftTokens: count,
+  draftTokens: draftTokensSchema,
+  adaptive: z
+    .object({
+      costs: z.enum(["measured", "nominal"]).describe("nominal: given, so that a seed gives the same text"),
+      msByDraftTokens: z
+        .array(ms.nullable())
+        .readonly()
+        .describe("of a round by K; null: none of that K was measured"),
+      speedUp: z
+        .number()
+        .min(0)
+        .nullable()
+        .describe("against plain decoding, from this process's own plain rounds; null: there were none"),
+    })
+    .nullable()
+    .default(null)
+    .describe("how auto chose K; null: K was fixed"),
   exact: reportSchema.shape.exact,
   times: z.object({ draft: ms, verify: ms, accept: ms, rest: z.number() }),
 });
@@ -79,7 +101,7 @@ export const traceSchema = z.object({
     assistant: z.string().nullable(),
     dtype: z.string().nullable().describe("what weights were cast to; null: the checkpoint's own"),
     threads: count.describe("0: one for each physical core"),
-    draftTokens: count.describe("K"),
+    draftTokens: draftTokensSchema.describe("K"),
     maxTokens: count,
     temperature: z.number().describe("0: greedy"),
     topK: count,

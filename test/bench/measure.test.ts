@@ -109,7 +109,8 @@ describe("measure", () => {
 
   it("lets sampled answers differ between K, but not between repetitions", async () => {
     const plan = planOf([groupOf("chat", { sampling: SAMPLED })], [3], 2);
-    const byK: Generation = async (job) => observation(job.draftTokens, 1, 0.5, [...IDS, job.draftTokens]);
+    const byK: Generation = async (job) =>
+      observation(job.draftTokens, 1, 0.5, [...IDS, Number(job.draftTokens)]);
     expect((await measure(plan, byK)).complete).toBe(true);
     const byRepetition: Generation = async (job) =>
       observation(job.draftTokens, 1, 0.5, [...IDS, job.repetition]);

@@ -5,6 +5,7 @@ import { FORMAT, type Report, type Row, VERSION } from "../../src/bench/report.j
 import { rowsOf } from "../../src/bench/rows.js";
 import type { StepBytes } from "../../src/bench/step-bytes.js";
 import { verdictOf } from "../../src/bench/verdict.js";
+import type { DraftTokens } from "../../src/options.js";
 import { GREEDY } from "../../src/speculative/sampling.js";
 
 export const GREEDILY = { name: "greedy", options: GREEDY };
@@ -20,7 +21,11 @@ export const groupOf = (suite: string, more: Partial<Group> = {}): Group => ({
   ...more,
 });
 
-export const planOf = (groups: readonly Group[], draftTokens: readonly number[], repetitions = 5): Plan => ({
+export const planOf = (
+  groups: readonly Group[],
+  draftTokens: readonly DraftTokens[],
+  repetitions = 5,
+): Plan => ({
   groups,
   draftTokens: [0, ...draftTokens],
   repetitions,
@@ -31,7 +36,9 @@ export const IDS = Array.from({ length: 41 }, (_, index) => index);
 const PLAIN_MS = 10;
 
 /** A generation of {@link IDS} at `speedUp` times plain decoding's speed, with so many of its drafts accepted. */
-export function observation(draftTokens: number, speedUp = 1, acceptance = 0.5, ids = IDS): Observation {
+export function observation(asked: DraftTokens, speedUp = 1, acceptance = 0.5, ids = IDS): Observation {
+  // auto: as if it chose 3 each time.
+  const draftTokens = asked === "auto" ? 3 : asked;
   const after = ids.length - 1;
   const perStep = 1 + draftTokens * acceptance;
   const steps = Math.round(after / perStep);
@@ -51,8 +58,11 @@ export function observation(draftTokens: number, speedUp = 1, acceptance = 0.5, 
       accepted: Math.round(proposed * acceptance),
       acceptanceRate: acceptance,
       acceptanceByPosition: Array.from({ length: draftTokens }, () => acceptance),
+      proposedByPosition: Array.from({ length: draftTokens }, () => steps),
+      roundsByDraftTokens: Array.from({ length: draftTokens + 1 }, (_, k) => (k === draftTokens ? steps : 0)),
       tokensPerStep: after / steps,
-      draftTokens,
+      draftTokens: asked,
+      adaptive: null,
       exact: "by construction",
       times: {
         draft: decodeMs * 0.3,

@@ -2,11 +2,10 @@ import { describe, expect, it } from "vitest";
 import {
   bootstrapInterval,
   discoveries,
-  median,
   mulberry32,
   probabilityOfLower,
-  quantile,
 } from "../../src/bench/statistics.js";
+import { median, quantile } from "../../src/quantiles.js";
 
 /** Normal draws, by Box and Muller. */
 function normals(random: () => number, count: number, mean = 0): number[] {

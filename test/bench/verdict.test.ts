@@ -8,8 +8,8 @@ const NOISE = [1, 1.03, 0.98, 1.01, 0.99];
 const noisy =
   (table: Readonly<Record<string, Readonly<Record<number, number>>>>, spread = 1): SpeedUp =>
   ({ group, draftTokens, repetition }) =>
-    (table[group.suite]?.[draftTokens] ?? 1) * ((NOISE[repetition - 1] ?? 1) - 1) * spread +
-    (table[group.suite]?.[draftTokens] ?? 1);
+    (table[group.suite]?.[Number(draftTokens)] ?? 1) * ((NOISE[repetition - 1] ?? 1) - 1) * spread +
+    (table[group.suite]?.[Number(draftTokens)] ?? 1);
 
 async function verdict(speedUp: SpeedUp, { acceptance = 0.5, ks = [1, 3, 6], repetitions = 5 } = {}) {
   return verdictOf(await rowsAt(planOf(groups, ks, repetitions), speedUp, acceptance));

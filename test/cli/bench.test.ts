@@ -113,10 +113,13 @@ describe("mlx-gemma bench", () => {
   });
 
   it.each<[string[], RegExp, number?]>([
-    [["--draft-tokens", "1,auto"], /--draft-tokens: auto cannot be measured yet; give numbers such as 1,3,6/],
+    [
+      ["--draft", "none", "--draft-tokens", "auto"],
+      /--draft-tokens: auto needs a drafter, found --draft none/,
+    ],
     [
       ["--draft-tokens", "1,16"],
-      /--draft-tokens: expected whole numbers from 0 to 15, such as 1,3,6, found "16"/,
+      /--draft-tokens: expected whole numbers from 0 to 15, or auto, such as 1,3,auto, found "16"/,
     ],
     [["--draft-tokens", ""], /--draft-tokens: expected whole numbers .* found ""/],
     [["--draft", "none", "--draft-tokens", "3"], /--draft-tokens: 3 needs a drafter, found --draft none/],

@@ -20,6 +20,7 @@ const stats = new StatsCollector().summarize({
   timeToFirstTokenMs: 1,
   decodeMs: 1,
   draftTokens: 0,
+  adaptive: null,
   exact: "by construction",
 });
 const DIM = "\u001b[2m";
@@ -132,7 +133,7 @@ describe("completion", () => {
     ["/un", ["/undo"], "/un"],
     ["/s", ["/system ", "/save ", "/stats", "/seed ", "/show "], "/s"],
     ["/think o", ["on", "off"], "o"],
-    ["/draft ", ["off"], ""],
+    ["/draft ", ["auto", "off"], ""],
     ["/help x", [], "x"],
     ["a word", ["\t"], ""],
     ["/load /nowhere/x", [], "/nowhere/x"],

@@ -22,9 +22,18 @@ describe("a wrong option", () => {
     [["two", "prompts"], /too many arguments.*; put the prompt in quotes/],
     [["--max-tokens"], /'-n, --max-tokens <N>' argument missing/],
     [["--max-tokens", "0", "x"], /--max-tokens: expected a whole number of at least 1, found "0"/],
-    [["--draft-tokens", "-1", "x"], /--draft-tokens: expected a whole number from 0 to 15, found "-1"/],
-    [["--draft-tokens", "16", "x"], /--draft-tokens: expected a whole number from 0 to 15, found "16"/],
-    [["--draft-tokens", "2.5", "x"], /--draft-tokens: expected a whole number from 0 to 15, found "2.5"/],
+    [
+      ["--draft-tokens", "-1", "x"],
+      /--draft-tokens \(or auto\): expected a whole number from 0 to 15, found "-1"/,
+    ],
+    [
+      ["--draft-tokens", "16", "x"],
+      /--draft-tokens \(or auto\): expected a whole number from 0 to 15, found "16"/,
+    ],
+    [
+      ["--draft-tokens", "2.5", "x"],
+      /--draft-tokens \(or auto\): expected a whole number from 0 to 15, found "2.5"/,
+    ],
     [["--draft-tokens", "3", "x"], /--draft-tokens: 3 needs a drafter, found none; give --draft assistant/],
     [["--draft", "none", "--draft-tokens", "3", "x"], /3 needs a drafter, found none/],
     [["--temperature", "warm", "x"], /--temperature: expected a number from 0 to 100, found "warm"/],

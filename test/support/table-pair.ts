@@ -4,7 +4,9 @@ import type { DraftContext, Proposal } from "../../src/drafter/drafter.js";
 import { pickToken } from "../../src/drafter/pick.js";
 import { evaluate, fromFloat32, fromInt32, type MlxArray, readInt32, scope } from "../../src/mlx/array.js";
 import * as ops from "../../src/mlx/ops.js";
+import { MAX_DRAFT_TOKENS } from "../../src/options.js";
 import { conclude, readVerdict } from "../../src/speculative/accept.js";
+import type { DraftLength } from "../../src/speculative/draft-length.js";
 import type { SamplingOptions } from "../../src/speculative/sampling.js";
 import type { Verifier } from "../../src/speculative/verifier.js";
 import { referenceProbabilities } from "./reference-sampling.js";
@@ -51,15 +53,18 @@ const BATCH = 250;
  * Texts of `length` tokens, one for each verifier (seed), decided round by round as the loop does it.
  *
  * @param draftTokens K, or a rule that chooses it from what is written
+ * @param lengthOf what chooses K of a text's rounds instead, and is told what they came to
  */
 export async function sampledTexts(
   pair: TablePair,
   verifiers: readonly Verifier[],
   {
-    draftTokens,
+    draftTokens = 0,
+    lengthOf,
     length,
   }: {
-    readonly draftTokens: number | ((text: readonly number[]) => number);
+    readonly draftTokens?: number | ((text: readonly number[]) => number);
+    readonly lengthOf?: () => DraftLength;
     readonly length: number;
   },
 ): Promise<number[][]> {
@@ -91,11 +96,12 @@ export async function sampledTexts(
   };
 
   /** The graph of one round after `text`; of the first token when there is none. */
-  const verdict = (verifier: Verifier, text: readonly number[]) =>
+  const verdict = (verifier: Verifier, text: readonly number[], chosen: DraftLength | undefined) =>
     scope(() => {
       const bonus = fromInt32(Int32Array.of(text.at(-1) ?? START), [1, 1]);
       const position = POSITION + text.length - 1;
-      const steps = typeof draftTokens === "number" ? draftTokens : draftTokens(text);
+      const ruled = typeof draftTokens === "number" ? draftTokens : draftTokens(text);
+      const steps = text.length > 0 && chosen ? chosen.choose(MAX_DRAFT_TOKENS) : ruled;
       if (text.length === 0 || steps === 0) {
         return verifier.judge(row(target, bonus), { distributions: [] }, position);
       }
@@ -105,19 +111,24 @@ export async function sampledTexts(
     });
 
   const texts: number[][] = verifiers.map(() => []);
+  const lengths = verifiers.map(() => lengthOf?.());
   let open = [...texts.keys()];
   while (open.length > 0) {
     for (let begin = 0; begin < open.length; begin += BATCH) {
       const part = open.slice(begin, begin + BATCH);
       const verdicts = part.flatMap((index) => {
         const verifier = verifiers[index];
-        return verifier ? [verdict(verifier, texts[index] ?? [])] : [];
+        return verifier ? [verdict(verifier, texts[index] ?? [], lengths[index])] : [];
       });
       await evaluate([verdicts]);
       for (const [i, index] of part.entries()) {
         const array = verdicts[i];
         if (!array) continue;
-        texts[index]?.push(...conclude(readVerdict(readInt32(array))).tokens);
+        const { drafts, ...rest } = readVerdict(readInt32(array));
+        const { accepted, tokens } = conclude({ drafts, ...rest });
+        const first = texts[index]?.length === 0;
+        if (!first) lengths[index]?.record({ proposed: drafts.length, accepted, ms: 1 + drafts.length / 4 });
+        texts[index]?.push(...tokens);
         array.dispose();
       }
     }

@@ -15,8 +15,11 @@ export const STATS: Trace["stats"] = {
   accepted: 1,
   acceptanceRate: 0.5,
   acceptanceByPosition: [1, 0],
+  proposedByPosition: [1, 1],
+  roundsByDraftTokens: [0, 0, 1],
   tokensPerStep: 2,
   draftTokens: 2,
+  adaptive: null,
   exact: "by construction",
   times: { draft: 1, verify: 2, accept: 0.1, rest: 0.2 },
 };

@@ -1,6 +1,6 @@
 import { MlxGemmaError } from "../../errors.js";
 import { numberFrom } from "../options.js";
-import { RANGES } from "../pair-options.js";
+import { draftTokensFrom, RANGES } from "../pair-options.js";
 import type { ChatSession } from "./session.js";
 import { loadTranscript, saveTranscript } from "./transcript.js";
 
@@ -82,9 +82,9 @@ export const COMMANDS: readonly ChatCommand[] = [
   { name: "stats", help: "the last answer's account", run: (session) => session.tellStatistics() },
   {
     name: "draft",
-    argument: "K|off",
+    argument: "K|auto|off",
     help: "tokens to propose a round",
-    values: ["off"],
+    values: ["auto", "off"],
     run({ pair, settings }, argument) {
       if (!pair.drafter) {
         throw new MlxGemmaError(
@@ -92,8 +92,7 @@ export const COMMANDS: readonly ChatCommand[] = [
           "/draft: no assistant is loaded; start the chat with --draft assistant",
         );
       }
-      settings.draftTokens =
-        argument === "off" ? 0 : numberFrom(argument, RANGES.draftTokens, "/draft (or off)");
+      settings.draftTokens = argument === "off" ? 0 : draftTokensFrom(argument, "/draft (or auto, off)");
     },
   },
   ...NUMBERS.map(
@@ -102,7 +101,7 @@ export const COMMANDS: readonly ChatCommand[] = [
       argument: "[N]",
       help,
       run({ settings, say }, argument) {
-        if (argument === "") say(String(settings[key]));
+        if (argument === "") say(String(settings[key] ?? 0));
         else settings[key] = numberFrom(argument, RANGES[key], `/${name}`);
       },
     }),

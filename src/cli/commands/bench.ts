@@ -6,8 +6,7 @@ import {
   SUITES,
   type SuiteName,
 } from "../../bench/options.js";
-import { MlxGemmaError } from "../../errors.js";
-import { MAX_DRAFT_TOKENS } from "../../options.js";
+import { type DraftTokens, MAX_DRAFT_TOKENS } from "../../options.js";
 import { CliCommand } from "../command.js";
 import type { PairFlags } from "../flags.js";
 import { choiceOption, listOption, numberOption, textsOption } from "../options.js";
@@ -17,7 +16,7 @@ import type { ColourMode } from "../ui/colour-mode.js";
 
 /** The options of `bench`, as they were parsed. */
 export interface BenchFlags extends Omit<PairFlags, "draftTokens"> {
-  readonly draftTokens?: readonly number[];
+  readonly draftTokens?: readonly DraftTokens[];
   readonly suite?: readonly SuiteName[];
   readonly prompts?: readonly string[];
   readonly maxTokens: number;
@@ -43,8 +42,11 @@ export function benchCommand(): CliCommand {
     .addOption(
       listOption(
         "--draft-tokens <K,…>",
-        `proposals a round, 0 to ${MAX_DRAFT_TOKENS} each; plain decoding is always measured (default: ${BENCH_DEFAULTS.draftTokens.join(",")})`,
-        { expected: `whole numbers from 0 to ${MAX_DRAFT_TOKENS}, such as 1,3,6`, read: readDraftTokens },
+        `proposals a round, 0 to ${MAX_DRAFT_TOKENS} each, or auto; plain decoding is always measured (default: ${BENCH_DEFAULTS.draftTokens.join(",")})`,
+        {
+          expected: `whole numbers from 0 to ${MAX_DRAFT_TOKENS}, or auto, such as 1,3,auto`,
+          read: readDraftTokens,
+        },
       ),
     )
     .addOption(
@@ -113,12 +115,7 @@ export function benchCommand(): CliCommand {
     });
 }
 
-function readDraftTokens(part: string): number | undefined {
-  if (part === "auto") {
-    throw new MlxGemmaError(
-      "usage",
-      "--draft-tokens: auto cannot be measured yet; give numbers such as 1,3,6",
-    );
-  }
+function readDraftTokens(part: string): DraftTokens | undefined {
+  if (part === "auto") return "auto";
   return /^\d{1,2}$/.test(part) && Number(part) <= MAX_DRAFT_TOKENS ? Number(part) : undefined;
 }

@@ -11,6 +11,7 @@ import { locateCheckpoint, openAssistant, openTarget } from "../../checkpoint/in
 import { MlxGemmaError } from "../../errors.js";
 import { DTYPE_OF } from "../../load.js";
 import { readBandwidth } from "../../mlx/read-bandwidth.js";
+import type { DraftTokens } from "../../options.js";
 import { checkSampling, GREEDY } from "../../speculative/sampling.js";
 import { duration } from "../../units.js";
 import { formatReport } from "../bench-output.js";
@@ -109,9 +110,9 @@ export function complaintOf({ difference, verdict, comparison }: Report) {
   return { exitCode: EXIT_REGRESSION, line };
 }
 
-function draftTokensOf({ draft, draftTokens }: BenchFlags): readonly number[] {
+function draftTokensOf({ draft, draftTokens }: BenchFlags): readonly DraftTokens[] {
   if (draft !== "none") return draftTokens ?? BENCH_DEFAULTS.draftTokens;
-  const drafting = draftTokens?.find((k) => k > 0);
+  const drafting = draftTokens?.find((k) => k !== 0);
   if (drafting === undefined) return [];
   throw new MlxGemmaError(
     "usage",

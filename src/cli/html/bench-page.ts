@@ -37,7 +37,7 @@ function figures(rows: readonly Row[]): readonly Markup[] {
   const groups = groupsOf(rows).map(({ label, rows: own }) => ({
     label,
     all: own,
-    drafted: own.filter(({ draftTokens }) => draftTokens > 0),
+    drafted: own.filter(({ draftTokens }) => draftTokens !== 0),
   }));
   const drafted = groups.filter((group) => group.drafted.length > 0);
   const times = section(
@@ -57,13 +57,18 @@ function figures(rows: readonly Row[]): readonly Markup[] {
       "Share of the drafts at each place that were accepted, in percent, for the largest K.",
       charts(
         drafted.map(({ label, drafted: own }) => {
-          const most = own.reduce((best, row) => (row.draftTokens > best.draftTokens ? row : best));
+          const most = own.reduce((best, row) => (places(row) > places(best) ? row : best));
           return shareChart(`${label}, K = ${most.draftTokens}`, most.acceptanceByPosition);
         }),
       ),
     ),
     times,
   ];
+}
+
+/** Places of its drafts; auto, which may have any, comes last. */
+function places({ draftTokens }: Row): number {
+  return draftTokens === "auto" ? 0 : draftTokens;
 }
 
 function pointOf({ draftTokens, speedUp, finding }: Row): IntervalPoint {

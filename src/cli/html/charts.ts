@@ -1,3 +1,4 @@
+import type { DraftTokens } from "../../options.js";
 import { html, type Markup } from "./markup.js";
 
 // Charts are as wide as a phone, so that their text keeps its size there; a page sets them side by side where it has room.
@@ -18,7 +19,7 @@ export function charts(all: readonly Markup[]): Markup {
 
 /** A value with its interval at one K. */
 export interface IntervalPoint {
-  readonly draftTokens: number;
+  readonly draftTokens: DraftTokens;
   readonly value: number;
   readonly low: number;
   readonly high: number;
@@ -126,7 +127,7 @@ export function totalOf(parts: PartsBar["parts"]): number {
 }
 
 /** What stands below the axis at `x`. */
-function under(x: number, name: number): Markup {
+function under(x: number, name: number | string): Markup {
   return html`<text x="${round(x)}" y="${PLOT.bottom + 16}" text-anchor="middle">${name}</text>`;
 }
 

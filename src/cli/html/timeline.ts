@@ -1,4 +1,4 @@
-import { median } from "../../bench/statistics.js";
+import { median } from "../../quantiles.js";
 import type { TraceRound } from "../../trace/schema.js";
 import { PARTS, segments, totalOf } from "./charts.js";
 import { html, type Markup } from "./markup.js";

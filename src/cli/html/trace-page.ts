@@ -13,13 +13,13 @@ const KEYS = "Point at one, tap it, or go through them with Tab and the arrow ke
 /** A generation as a page: who wrote which token, round by round. */
 export function tracePage(saved: Trace): string {
   const trace = { ...saved, settings: withNames(saved.settings) };
-  const { prompt, rounds, settings } = trace;
+  const { prompt, rounds, stats } = trace;
   const asked = prompt.text === null ? `${prompt.tokenIds.length} token ids` : prompt.text;
   const body = html`<h1>Who wrote which token</h1>
 ${factsOf(trace).map((line) => html`<p class="facts">${line}</p>\n`)}
 <div class="prompt" tabindex="0" role="region" aria-label="the prompt">${asked}</div>
 ${section("Answer", "Every token by who wrote it. Target and drafter: how likely each held it.", [
-  writersLegend(settings.draftTokens),
+  writersLegend(stats.acceptanceByPosition.length),
   tokenList(rounds),
   detail("token-detail", `Tokens: ${KEYS}`),
 ])}

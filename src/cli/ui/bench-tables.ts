@@ -23,7 +23,7 @@ interface Column {
 const percent = (share: number) => `${Math.round(100 * share)}%`;
 const ms = (figure: Figure) => figure.median.toFixed(figure.median < 10 ? 2 : 1);
 const speed = (value: number) => value.toFixed(value < 100 ? 1 : 0);
-const drafted = (cell: (row: Row) => string) => (row: Row) => (row.draftTokens > 0 ? cell(row) : "");
+const drafted = (cell: (row: Row) => string) => (row: Row) => (row.draftTokens !== 0 ? cell(row) : "");
 
 const SPEED: readonly Column[] = [
   { name: "tok/s", cell: ({ decodeTokensPerSecond: figure }) => speed(figure.median) },
@@ -80,7 +80,7 @@ export function benchTables({ rows }: Pick<Report, "rows">): BenchTable[] {
     head: ["suite", "K", ...columns.map(({ name }) => name)],
     rows: of.map((row) => [label(row), String(row.draftTokens), ...columns.map(({ cell }) => cell(row))]),
   });
-  const drafting = rows.filter(({ draftTokens }) => draftTokens > 0);
+  const drafting = rows.filter(({ draftTokens }) => draftTokens !== 0);
   return [
     titled("Speed of decoding; K = 0 is plain", SPEED),
     titled("Drafts, and milliseconds of a round", DRAFTS),

@@ -6,6 +6,9 @@ import type { ColourMode } from "./colour-mode.js";
 
 const percent = (share: number) => `${Math.round(share * 100)}%`;
 
+/** Time saved below which nothing was: within what the estimate can be wrong by. */
+const PAYS = 1.05;
+
 /** What the closing line says of an answer that did not end by itself. */
 const ENDINGS: Readonly<Record<StopReason, string>> = {
   eos: "",
@@ -51,7 +54,7 @@ export function statisticsLine(
     `prompt ${stats.promptTokensPerSecond.toFixed(0)} tok/s`,
     ...(stats.cachedPromptTokens > 0 ? [`${stats.cachedPromptTokens} of ${stats.promptTokens} kept`] : []),
   ];
-  if (stats.draftTokens > 0) {
+  if (stats.draftTokens !== 0) {
     parts.push(
       `${stats.tokensPerStep.toFixed(2)} tokens a step`,
       `${percent(stats.acceptanceRate)} of drafts accepted`,
@@ -60,9 +63,36 @@ export function statisticsLine(
   } else {
     parts.push("no drafting");
   }
+  parts.push(...savingOf(stats));
   return wrap(parts, " · ", columns)
     .map((line) => chalk.dim(line))
     .join("\n");
+}
+
+/** What auto saved, or why it could not; nothing where it was not measured. */
+export function savingOf({
+  adaptive,
+  proposed,
+  acceptanceRate,
+  acceptanceByPosition,
+  roundsByDraftTokens,
+}: GenerationStats): string[] {
+  if (!adaptive || adaptive.speedUp === null) return [];
+  const { speedUp, msByDraftTokens: ms } = adaptive;
+  const [plain] = ms;
+  if (speedUp >= PAYS) return [`${speedUp.toFixed(1)}x against plain: measured from this run's own probes`];
+  // Of the K that drafted most: its cost and the acceptance at which it would pay.
+  const tried = roundsByDraftTokens.map((rounds, k) => (k > 0 && typeof ms[k] === "number" ? rounds : 0));
+  const k = tried.indexOf(Math.max(...tried));
+  const round = ms[k];
+  if (proposed === 0 || k < 1 || !plain || !round) return [];
+  const cost = round / plain;
+  const needed = (cost - 1) / k;
+  const found = k === 1 ? (acceptanceByPosition[0] ?? 0) : acceptanceRate;
+  const kept = `drafting does not pay here: a round of ${k} ${k === 1 ? "draft" : "drafts"} takes as long as ${cost.toFixed(1)} plain steps`;
+  return needed >= 1
+    ? [`${kept}, more than it can give`]
+    : [`${kept} and pays from ${percent(needed)} acceptance, found ${percent(found)}`];
 }
 
 /** `--stats`: the account in full. */
@@ -83,6 +113,14 @@ export function statisticsTable(stats: GenerationStats, chalk: ChalkInstance, co
     ["target steps", [String(stats.targetSteps)]],
     ["drafts accepted", [`${stats.accepted} of ${stats.proposed}`]],
     ["accepted by place", [stats.acceptanceByPosition.map(percent).join(" ") || "-"]],
+    ...(stats.adaptive
+      ? [
+          [
+            "rounds by drafts",
+            stats.roundsByDraftTokens.flatMap((n, k) => (n > 0 ? [`${k}: ${n}`] : [])),
+          ] as const,
+        ]
+      : []),
     ["time of decoding", milliseconds],
   ];
   const width = Math.max(...rows.map(([name]) => name.length)) + 2;

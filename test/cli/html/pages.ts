@@ -8,7 +8,7 @@ export async function reportOf(suites: readonly string[] = ["chat", "prose"]): P
     [1, 3, 6],
   );
   const rows = await rowsAt(plan, ({ draftTokens, group, repetition }) => {
-    const gain = draftTokens === 1 ? 1 : 1 + draftTokens * (group.suite === "prose" ? 0.3 : 0.2);
+    const gain = draftTokens === 1 ? 1 : 1 + Number(draftTokens) * (group.suite === "prose" ? 0.3 : 0.2);
     return gain * (1 + 0.04 * ((repetition % 3) - 1));
   });
   return reportWith(rows, { settings: { ...SETTINGS, suites: [...suites] } });

@@ -1,4 +1,4 @@
-import { median } from "../../../src/bench/statistics.js";
+import { median } from "../../../src/quantiles.js";
 import type { Cycle, Held, Line } from "./long-run.js";
 
 /** What is ours, and is counted: it never differs. */

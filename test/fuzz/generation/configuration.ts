@@ -61,7 +61,10 @@ export type ModelShape = typeof models extends fc.Arbitrary<infer T> ? T : never
 const generations = fc.record({
   dtype: fc.constantFrom(...DTYPES.toReversed()),
   threads: fc.constantFrom(1, 1, 1, 2),
-  draftTokens: fc.integer({ min: 1, max: 15 }),
+  draftTokens: fc.oneof(
+    { weight: 6, arbitrary: fc.integer({ min: 1, max: 15 }) },
+    { weight: 1, arbitrary: fc.constant("auto" as const) },
+  ),
   chunkSize: fc.integer({ min: 1, max: 70 }),
   /** Tokens: so many windows or chunks, and a few more or less; at least one. */
   prompt: fc.record({
