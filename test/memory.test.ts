@@ -1,9 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { type Cycle, judge, longRun } from "./faults/long-run/long-run.js";
+import { type Cycle, judge, longRun, SHORT } from "./faults/long-run/long-run.js";
 
 const CYCLES = 6;
-/** The short run's medians of two halves: each garbage collection weighs more than in a million tokens. */
-const SHORT = { warmUp: 1 / 3, parts: 2, rssRoom: 0.02 };
 
 // `npm run faults:long-run` is the same for a million tokens.
 describe("a process that generates: greedy, sampled, plain, cached, traced, left early, aborted", () => {

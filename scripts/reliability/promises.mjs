@@ -68,6 +68,15 @@ export const PROMISES = [
     nightly: ["--tokens", "1000000"],
     ci: "test/memory.test.ts",
   },
+  {
+    promise: "a pair that is disposed gives everything back",
+    command: "npm run faults:cycles",
+    unit: "pairs",
+    program: ["test/faults/cycles/main.mjs"],
+    short: ["--cycles", "20"],
+    nightly: ["--cycles", "1000"],
+    ci: "test/faults/cycles.test.ts",
+  },
   vitest("what is worse than asked is told, or refused with --strict", [
     "test/warnings.test.ts",
     "test/cli/warnings.test.ts",

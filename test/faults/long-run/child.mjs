@@ -1,8 +1,9 @@
 // One process that generates, run by process.mjs: a JSON line of what it holds after each cycle of generations, and one at the
 // beginning and at the end. Argument: { cycles | tokens, maxTokens, threads, plant }.
-import { readdirSync, readFileSync, writeSync } from "node:fs";
+import { writeSync } from "node:fs";
 import { generate, load, PromptCache } from "mlx-gemma";
 import { addon } from "../../../dist/mlx/addon.js";
+import { held } from "../held.mjs";
 
 /** What users do, in turn, each with its share of `maxTokens`; all of it in each cycle, so that cycles can be compared. */
 const CYCLE = [
@@ -107,42 +108,6 @@ function compare(prompt, ids) {
   const first = answers.get(prompt) ?? [];
   if (ids.some((id, place) => place < first.length && first[place] !== id)) sums.differing++;
   if (ids.length > first.length) answers.set(prompt, [...ids]);
-}
-
-/** What is held after all that can be collected is gone; finalizers run between turns. */
-async function held() {
-  for (let turn = 0; turn < 4; turn++) {
-    globalThis.gc();
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-  const { counters, memory, clearCache } = addon();
-  clearCache();
-  const { rss, heapTotal, heapUsed, external, arrayBuffers } = process.memoryUsage();
-  return {
-    rss,
-    heapTotal,
-    heapUsed,
-    external,
-    arrayBuffers,
-    active: memory().active,
-    cache: memory().cache,
-    liveArrays: counters().liveArrays,
-    resources: process.getActiveResourcesInfo().join(" "),
-    ...ofLinux(),
-  };
-}
-
-/** Open files, and the parts of RSS: what is ours to grow is not backed by a file. */
-function ofLinux() {
-  if (process.platform !== "linux") return {};
-  const status = readFileSync("/proc/self/status", "utf8");
-  const bytes = (name) => 1024 * Number(new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(status)?.[1]);
-  return {
-    files: readdirSync("/proc/self/fd").length,
-    threads: Number(/^Threads:\s+(\d+)/m.exec(status)?.[1]),
-    rssAnonymous: bytes("RssAnon"),
-    rssFiles: bytes("RssFile"),
-  };
 }
 
 /** At once: a stream that still writes would count among the resources. */

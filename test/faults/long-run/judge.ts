@@ -25,6 +25,9 @@ export interface JudgeOptions {
   readonly rssRoom?: number;
 }
 
+/** A short run's medians are those of two halves: each garbage collection weighs more than in a million tokens. */
+export const SHORT: JudgeOptions = { warmUp: 1 / 3, parts: 2, rssRoom: 0.02 };
+
 /** Medians of a part of the run. */
 export interface Row {
   /** Of the run up to the part's end. */

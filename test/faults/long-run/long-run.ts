@@ -2,14 +2,14 @@ import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
-export { judge } from "./judge.js";
+export { judge, SHORT } from "./judge.js";
 
 const CHILD = fileURLToPath(new URL("child.mjs", import.meta.url));
 /**
  * V8 lets its young generation grow to 3 × 16 MiB as it sees fit, by the clock too: a step of 17 MB after 170 generations here, at
  * another time on another machine. With 3 × 2 MiB all of it is there from the beginning, and what grows is a leak.
  */
-const FLAGS = ["--expose-gc", "--max-semi-space-size=2"];
+const FLAGS = ["--max-semi-space-size=2"];
 
 export interface Plan {
   readonly cycles?: number;
