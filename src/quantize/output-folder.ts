@@ -107,9 +107,11 @@ export async function onDisk<T>(where: string, work: () => Promise<T>): Promise<
 function asDiskError(where: string, error: unknown): unknown {
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
   if (code === "ENOSPC" || code === "EDQUOT" || code === "EFBIG") {
+    const full =
+      code === "EFBIG" ? "a file that may not grow further (ulimit -f)" : `the disk full (${code})`;
     return new MlxGemmaError(
       "disk",
-      `${where}: expected room to write, found the disk full (${code}); free some, or give another disk`,
+      `${where}: expected room to write, found ${full}; free some, or give another disk`,
       { cause: error },
     );
   }

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
-import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { MlxGemmaError } from "../../errors.js";
+import { userHome } from "../../user-home.js";
 import { errorCode, printable } from "./errors.js";
 import { proxyFor } from "./proxy.js";
 
@@ -105,7 +105,7 @@ function checkToken(token: string, where: string): string {
 function home(env: Environment): string {
   if (env.HF_HOME) return expand(env.HF_HOME, env);
   return join(
-    env.XDG_CACHE_HOME ? expand(env.XDG_CACHE_HOME, env) : join(userHome(env), ".cache"),
+    env.XDG_CACHE_HOME ? expand(env.XDG_CACHE_HOME, env) : join(homeOf(env), ".cache"),
     "huggingface",
   );
 }
@@ -116,11 +116,16 @@ function expand(path: string, env: Environment): string {
     /\$(?:(\w+)|\{([^}]*)\})/g,
     (whole, bare, braced) => env[bare ?? braced] ?? whole,
   );
-  return resolve(named.replace(/^~(?=$|[\\/])/, () => userHome(env)));
+  return resolve(named.replace(/^~(?=$|[\\/])/, () => homeOf(env)));
 }
 
-function userHome(env: Environment): string {
-  return env.HOME || homedir();
+function homeOf(env: Environment): string {
+  const folder = userHome(env);
+  if (folder !== undefined) return folder;
+  throw new MlxGemmaError(
+    "disk",
+    "HOME: expected the user's folder, where models are kept, found none; set HF_HOME to a folder of yours",
+  );
 }
 
 function endpoint(env: Environment): URL {

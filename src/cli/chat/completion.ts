@@ -1,6 +1,6 @@
 import { readdirSync } from "node:fs";
-import { homedir } from "node:os";
 import { dirname, join } from "node:path";
+import { userHome } from "../../user-home.js";
 import { COMMANDS } from "./commands.js";
 
 /** For readline: what the line may become, and the part of it that is completed. A tab elsewhere is a tab. */
@@ -24,7 +24,9 @@ function files(beginning: string): string[] {
       ? `${dirname(beginning)}/`
       : "";
   try {
-    return readdirSync(join(folder.replace(/^~(?=\/)/, () => homedir()) || "."), { withFileTypes: true })
+    return readdirSync(join(folder.replace(/^~(?=\/)/, (tilde) => userHome() ?? tilde) || "."), {
+      withFileTypes: true,
+    })
       .map((entry) => `${folder === "//" ? "/" : folder}${entry.name}${entry.isDirectory() ? "/" : ""}`)
       .filter((path) => path.startsWith(beginning))
       .sort();

@@ -1,8 +1,8 @@
 import { appendFileSync, chmodSync, mkdirSync, readFileSync } from "node:fs";
-import { homedir } from "node:os";
 import { dirname, isAbsolute, join } from "node:path";
 import { errorCode } from "../../checkpoint/hub/errors.js";
 import { isFile, isPresent } from "../../checkpoint/plain-file.js";
+import { userHome } from "../../user-home.js";
 import { replaceFile } from "../output-file.js";
 
 /** Lines that a session starts with. */
@@ -62,9 +62,15 @@ export class History {
   }
 }
 
-/** Where it is kept: in XDG_STATE_HOME, else `~/.local/state`. https://specifications.freedesktop.org/basedir */
-export function historyFile(env: Readonly<Record<string, string | undefined>> = process.env): string {
+/**
+ * Where it is kept: in XDG_STATE_HOME, else `~/.local/state`; undefined where the user has no folder.
+ * https://specifications.freedesktop.org/basedir
+ */
+export function historyFile(
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): string | undefined {
   const { XDG_STATE_HOME: state = "" } = env;
-  const folder = isAbsolute(state) ? state : join(env.HOME || homedir(), ".local", "state");
-  return join(folder, "mlx-gemma", "chat-history");
+  const home = userHome(env);
+  const folder = isAbsolute(state) ? state : home && join(home, ".local", "state");
+  return folder && join(folder, "mlx-gemma", "chat-history");
 }

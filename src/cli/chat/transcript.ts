@@ -1,8 +1,8 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
-import { homedir } from "node:os";
 import { errorCode } from "../../checkpoint/hub/errors.js";
 import { MlxGemmaError } from "../../errors.js";
 import type { ChatMessage } from "../../text/chat-template.js";
+import { userHome } from "../../user-home.js";
 import * as z from "../../zod.js";
 import { writeOutput } from "../output-file.js";
 
@@ -67,5 +67,5 @@ export function loadTranscript(path: string): Transcript {
 
 /** A shell is not there to expand `~`. */
 function expanded(path: string): string {
-  return path.replace(/^~(?=$|\/)/, () => homedir());
+  return path.replace(/^~(?=$|\/)/, (tilde) => userHome() ?? tilde);
 }
