@@ -91,6 +91,8 @@ export interface Key {
   readonly send: string;
   /** … and so many seconds have passed. */
   readonly wait?: number;
+  /** How wide the terminal becomes before. */
+  readonly columns?: number;
 }
 
 export interface TerminalOptions {

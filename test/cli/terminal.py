@@ -1,7 +1,7 @@
 """Runs a command on a pseudo-terminal. Reads a JSON object from stdin: argv, env, columns, rows, keys (a list of
-{"after": text that must have been shown, "send": what is typed then}), stdout ("terminal" or a file's path), limit
-(seconds). Prints a JSON object: code (negative: the signal that killed it), output, and arrivals: a list of
-[seconds since the start, bytes of output by then]."""
+{"after": text that must have been shown, "send": what is typed then, "columns": how wide the terminal becomes}),
+stdout ("terminal" or a file's path), limit (seconds). Prints a JSON object: code (negative: the signal that killed
+it), output, and arrivals: a list of [seconds since the start, bytes of output by then]."""
 import fcntl, json, os, pty, select, signal, struct, sys, termios, time
 
 job = json.load(sys.stdin)
@@ -28,6 +28,8 @@ while time.time() < end:
     while keys and keys[0]["after"].encode() in out:
         key = keys.pop(0)
         time.sleep(key.get("wait", 0))
+        if "columns" in key:  # The kernel sends SIGWINCH.
+            fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", job["rows"], key["columns"], 0, 0))
         os.write(fd, key["send"].encode())
 if time.time() >= end:
     os.kill(pid, signal.SIGKILL)

@@ -70,6 +70,22 @@ describe.skipIf(NO_TERMINAL)(`on a terminal${NO_TERMINAL ? ` (${NO_TERMINAL})` :
     for (const frame of frames) expect(frame.length).toBeLessThan(columns);
   });
 
+  it("that is resized in the middle of an answer shows it untorn, and statistics as wide as it is then", async () => {
+    const keys = [
+      { after: "loading", send: "", columns: 30 },
+      { after: "fox", send: "", columns: 40 },
+    ];
+    const args = ["--stats", "--draft", "assistant", "-n", "200", "--ignore-eos", FOX];
+    const { code, output, text } = await onTerminal(args, { columns: 100, keys });
+    expect(code).toBe(0);
+    expect(output.replaceAll("\r\n", "\n")).toContain(
+      (await generate(["-n", "200", "--ignore-eos", FOX])).stdout,
+    );
+    const statistics = text.slice(text.lastIndexOf("200 tokens")).split("\n");
+    expect(statistics.length).toBeGreaterThan(8);
+    for (const line of statistics) expect(line.length).toBeLessThanOrEqual(40);
+  });
+
   it("says nothing beside the answer with --quiet", async () => {
     const { output } = await onTerminal(["--quiet", ...SHORT]);
     expect(output.replaceAll("\r\n", "\n")).toBe((await generate(SHORT)).stdout);
