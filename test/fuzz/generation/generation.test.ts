@@ -23,7 +23,7 @@ describe.runIf(exact)("whole generations on random pairs", () => {
     expect(values("family")).toEqual([...FAMILIES].sort());
     expect(values("packing")).toEqual([...PACKING_NAMES].sort());
     expect(values("dtype")).toEqual(["bf16", "f16", "f32"]);
-    expect(values("K")).toHaveLength(15);
+    expect(values("K")).toHaveLength(16); // 1 to 15, and auto
     expect(values("ended")).toEqual(["context full", "eos", "max tokens", "stop string"]);
     // Blocks were kept whole, in part and not at all, and every judge had something to say.
     const { sums } = tally;
