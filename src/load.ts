@@ -11,7 +11,7 @@ import type { Target } from "./target/target.js";
 import { withoutThoughts } from "./text/channels.js";
 import type { ChatMessage } from "./text/chat-template.js";
 import { refuseMediaText } from "./text/media.js";
-import type { Tokenizer } from "./text/tokenizer.js";
+import { hasTokenizer, type Tokenizer } from "./text/tokenizer.js";
 import { checkAllowed, refuseWarnings, type Warning } from "./warnings.js";
 import { requireMemory } from "./weights-memory.js";
 
@@ -75,6 +75,7 @@ export async function load(options: LoadOptions = {}): Promise<LoadedPair> {
     dtype,
   });
   const warnings = [...checkpoint.warnings, ...chosen.warnings];
+  if (!hasTokenizer(checkpoint.folder)) warnings.push(noTokenizer(checkpoint.folder));
   refuseWarnings(warnings, options);
   const spare = requireMemory(assistant ? [checkpoint, assistant] : [checkpoint], dtype);
   const native = addon();
@@ -83,8 +84,9 @@ export async function load(options: LoadOptions = {}): Promise<LoadedPair> {
     dtype,
     signal,
     spare,
-    onText({ tokenizer, template }) {
-      warnings.push(...(tokenizer ? [template?.warning ?? []].flat() : [noTokenizer(checkpoint.folder)]));
+    onText({ template }) {
+      if (!template?.warning) return;
+      warnings.push(template.warning);
       refuseWarnings(warnings, options);
     },
   });

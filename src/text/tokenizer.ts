@@ -8,6 +8,11 @@ import { type HoldRule, readTokenizerFile, type TokenizerTraits } from "./tokeni
 
 const MAX_ID = 2 ** 32 - 1;
 
+/** Whether a folder has a tokenizer.json, which says nothing of what is in it. */
+export function hasTokenizer(folder: string): boolean {
+  return isThere(join(folder, "tokenizer.json"));
+}
+
 /**
  * A folder's tokenizer, or undefined when the folder has no tokenizer.json. The `tokenizers` package is loaded here,
  * not before.
@@ -16,8 +21,8 @@ const MAX_ID = 2 ** 32 - 1;
  * that can't be streamed, `addon` when the package can't be loaded on this machine.
  */
 export async function openTokenizer(folder: string): Promise<Tokenizer | undefined> {
+  if (!hasTokenizer(folder)) return undefined;
   const file = join(folder, "tokenizer.json");
-  if (!isThere(file)) return undefined;
   const { text, traits } = readTokenizerFile(file);
   const config = tokenizerConfig(folder);
   const { Tokenizer: Rust } = await loadPackage();

@@ -98,6 +98,8 @@ describe("--json", () => {
     const { stats, tokenIds, stopReason, promptTokenIds, assistant } = await json(
       "--draft",
       "assistant",
+      "--draft-tokens",
+      "3",
       ...SHORT,
     );
     expect(assistant?.folder).toMatch(/tiny-gemma4.assistant$/);

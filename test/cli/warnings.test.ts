@@ -85,7 +85,7 @@ describe("a warning", () => {
   it("comes after the answer where the context ends", async () => {
     const prompt = Array.from({ length: 2040 }, (_, index) => 2 + (index % 300)).join(",");
     const args = ["--model", "test/golden/e-style/target", "--draft", "assistant", "--prompt-ids", prompt];
-    const { stdout, stderr } = await generate([...args, "--ignore-eos"]);
+    const { stdout, stderr } = await generate([...args, "--draft-tokens", "3", "--ignore-eos"]);
     expect(stdout).toMatch(/^(\d+\n)+$/);
     expect(codesIn(stderr).slice(-2)).toEqual(["draft-tokens-cut", "context-full"]);
   });
@@ -109,7 +109,7 @@ describe("--draft auto", () => {
   it("drafts where one is", async () => {
     const { stdout, stderr } = await generate(["--draft", "auto", "--json", "-n", "4", "Hi"]);
     const { stats, warnings } = readJson(JSON_SCHEMAS.generate, stdout);
-    expect(stats.draftTokens).toBeGreaterThan(0);
+    expect(stats.draftTokens).toBe("auto");
     expect([warnings, stderr]).toEqual([[], ""]);
   });
 });

@@ -100,7 +100,7 @@ describe("a chat template", () => {
 
   it("is not refused because the process slept, or others had the processor", async () => {
     const slow =
-      "{% for i in range(300) %}{% for j in range(1000) %}{% set x = i %}{% endfor %}{% endfor %}done";
+      "{% for i in range(80) %}{% for j in range(1000) %}{% set x = i %}{% endfor %}{% endfor %}done";
     const module = new URL("../../dist/text/chat-template.js", import.meta.url).href;
     const script = `
       const { openChatTemplate } = await import(${JSON.stringify(module)});
@@ -110,8 +110,8 @@ describe("a chat template", () => {
     const child = spawn(process.execPath, ["--input-type=module", "-e", script]);
     let said = "";
     child.stdout.setEncoding("utf8").on("data", (text: string) => {
-      if (said === "") setTimeout(() => child.kill("SIGSTOP"), 400);
-      if (said === "") setTimeout(() => child.kill("SIGCONT"), 400 + 2500);
+      if (said === "") setTimeout(() => child.kill("SIGSTOP"), 200);
+      if (said === "") setTimeout(() => child.kill("SIGCONT"), 200 + 2500);
       said += text;
     });
     await new Promise((resolve) => child.on("close", resolve));
