@@ -1,7 +1,7 @@
 import { type FoundAssistant, locateCheckpoint, openTarget, type TargetConfig } from "./checkpoint/index.js";
 import { chooseAssistant } from "./choose-assistant.js";
 import type { Drafter } from "./drafter/drafter.js";
-import { MlxGemmaError } from "./errors.js";
+import { MlxGemmaError, throwIfAborted } from "./errors.js";
 import { loadParts } from "./load-parts.js";
 import { addon } from "./mlx/addon.js";
 import { DTYPES, type EncodeChatOptions, type EncodeOptions, type LoadOptions } from "./options.js";
@@ -103,6 +103,7 @@ export async function load(options: LoadOptions = {}): Promise<LoadedPair> {
     });
     if (exact === "not exact") warnings.push(NOT_EXACT);
     refuseWarnings(warnings, options);
+    throwIfAborted(signal, "loading was aborted");
   } catch (error) {
     release();
     throw error;

@@ -37,8 +37,13 @@ describe("a seed, on the embedded pair", () => {
   });
 
   it("matters not when only one token is left, whatever the drafts", async () => {
-    const greedy = await run(pair, { promptIds, maxTokens: 60 });
-    const one = await run(pair, { promptIds, temperature: 2, topK: 1, seed: 9, maxTokens: 60 });
+    // Each token is far ahead of the second: where two are equal, top-k 1 keeps both.
+    const promptIds = await pair.encodePrompt("What is a fox?");
+    const greedy = await run(pair, { promptIds, draftTokens: 3, maxTokens: 60 });
+    const one = await run(pair, {
+      ...{ promptIds, draftTokens: 3, maxTokens: 60 },
+      ...{ temperature: 2, topK: 1, seed: 9 },
+    });
     expect(one.tokenIds).toEqual(greedy.tokenIds);
     expect(one.stats.accepted).toBe(greedy.stats.accepted);
   });
