@@ -1,7 +1,9 @@
+import { MAX_DRAFT_TOKENS } from "../options.js";
+
 /** Rounds after which what was seen counts half. Texts change quickly, slowly, or not at all: each view is kept. */
 const HALF_LIVES = [6, 24, 200] as const;
-/** The same of how well a view has foretold. */
-const CREDIT_HALF_LIFE = 64;
+/** How well a view has foretold counts half after 64 rounds. */
+const CREDIT_DECAY = 0.5 ** (1 / 64);
 /** What is assumed of a drafter before it was seen: that two of three drafts are right. */
 const FIRST_GUESS = 0.67;
 /** Rounds that a guess weighs: that of the first place, and that a place is as good as the one before it. */
@@ -12,37 +14,39 @@ const MEMORY_WEIGHT = 4;
 /** Accepted and seen drafts by place, forgotten at one speed. */
 class View {
   readonly #decay: number;
-  readonly #accepted: number[] = [];
-  readonly #seen: number[] = [];
+  readonly #accepted = new Float64Array(MAX_DRAFT_TOKENS);
+  readonly #seen = new Float64Array(MAX_DRAFT_TOKENS);
+  /** Of the drafts at each place, given that all before were accepted. A place that was seen seldom is like the one before it. */
+  readonly shares = new Float64Array(MAX_DRAFT_TOKENS);
 
   constructor(halfLife: number, earlier?: View) {
     this.#decay = 0.5 ** (1 / halfLife);
-    if (!earlier) return;
-    for (const [place, seen] of earlier.#seen.entries()) {
-      const scale = Math.min(1, MEMORY_WEIGHT / Math.max(seen, Number.MIN_VALUE));
-      this.#seen.push(seen * scale);
-      this.#accepted.push((earlier.#accepted[place] ?? 0) * scale);
+    if (earlier) {
+      for (const [place, seen] of earlier.#seen.entries()) {
+        const scale = Math.min(1, MEMORY_WEIGHT / Math.max(seen, Number.MIN_VALUE));
+        this.#seen[place] = seen * scale;
+        this.#accepted[place] = (earlier.#accepted[place] ?? 0) * scale;
+      }
     }
-  }
-
-  /** Of the drafts at each place, given that all before were accepted. A place that was seen seldom is like the one before it. */
-  shares(most: number): number[] {
-    let share = FIRST_GUESS;
-    return Array.from({ length: most }, (_, place) => {
-      const weight = (this.#seen[place] ?? 0) + GUESS_WEIGHT;
-      share = ((this.#accepted[place] ?? 0) + GUESS_WEIGHT * share) / weight;
-      return share;
-    });
+    this.#share();
   }
 
   add(judged: number, accepted: number, age: number): void {
     const decay = this.#decay ** age;
-    for (const counts of [this.#accepted, this.#seen]) {
-      for (const [place, n] of counts.entries()) counts[place] = n * decay;
+    for (let place = 0; place < MAX_DRAFT_TOKENS; place++) {
+      const now = place < judged ? 1 : 0;
+      this.#seen[place] = (this.#seen[place] ?? 0) * decay + now;
+      this.#accepted[place] = (this.#accepted[place] ?? 0) * decay + (place < accepted ? now : 0);
     }
-    for (let place = 0; place < judged; place++) {
-      this.#seen[place] = (this.#seen[place] ?? 0) + 1;
-      this.#accepted[place] = (this.#accepted[place] ?? 0) + (place < accepted ? 1 : 0);
+    this.#share();
+  }
+
+  #share(): void {
+    let share = FIRST_GUESS;
+    for (let place = 0; place < MAX_DRAFT_TOKENS; place++) {
+      const weight = (this.#seen[place] ?? 0) + GUESS_WEIGHT;
+      share = ((this.#accepted[place] ?? 0) + GUESS_WEIGHT * share) / weight;
+      this.shares[place] = share;
     }
   }
 }
@@ -72,10 +76,12 @@ export class Acceptance {
     // Behind the first rejection nothing is told.
     const judged = Math.min(proposed, accepted + 1);
     for (const [index, view] of this.#views.entries()) {
-      const foretold = view
-        .shares(judged)
-        .reduce((sum, share, place) => sum + Math.log(place < accepted ? share : 1 - share), 0);
-      this.#credit[index] = 0.5 ** (1 / CREDIT_HALF_LIFE) * (this.#credit[index] ?? 0) + foretold;
+      let foretold = CREDIT_DECAY * (this.#credit[index] ?? 0);
+      for (let place = 0; place < judged; place++) {
+        const share = view.shares[place] ?? 0;
+        foretold += Math.log(place < accepted ? share : 1 - share);
+      }
+      this.#credit[index] = foretold;
       view.add(judged, accepted, age);
     }
   }
@@ -89,8 +95,8 @@ export class Acceptance {
     for (const [index, view] of this.#views.entries()) {
       let reached = (weights[index] ?? 0) / total;
       let more = 0;
-      for (const [place, share] of view.shares(most).entries()) {
-        reached *= share;
+      for (let place = 0; place < most; place++) {
+        reached *= view.shares[place] ?? 0;
         more += reached;
         tokens[place + 1] = (tokens[place + 1] ?? 0) + more;
       }

@@ -20,7 +20,7 @@ const nominal = (draftTokens: number) => 1 + NOMINAL_SLOPE * draftTokens;
 export const NOMINAL_COSTS: RoundCosts = { measured: false, of: nominal, samples: () => 0, add() {} };
 
 /** Rounds of one K that its estimate comes from. */
-const SAMPLES = 25;
+const SAMPLES = 49;
 /** Rounds that tell how fast the machine is now. */
 const RECENT = 9;
 /** A round that seems to take so much more or less than was thought is believed no farther. */
@@ -28,7 +28,7 @@ const FAR = 3;
 /** Rounds of a K below which it does not tell how fast the machine is. */
 const FEW = 3;
 /** Rounds that the line through all K weighs, where one K's own differ from it. */
-const LINE_WEIGHT = 2;
+const LINE_WEIGHT = 6;
 /** What the guessed slope weighs: as two rounds one K apart. */
 const SLOPE_WEIGHT = 2;
 
@@ -40,14 +40,14 @@ const SLOPE_WEIGHT = 2;
 export class MeasuredCosts implements RoundCosts {
   readonly measured = true;
   /** By K: cost ÷ the unit of its time. */
-  readonly #relative = new Map<number, number[]>();
+  readonly #own: (Samples | undefined)[] = [];
   readonly #recent: { readonly draftTokens: number; readonly ms: number }[] = [];
   /** Milliseconds, now. */
   #unit: number | undefined;
-  #curve: readonly number[] = [];
+  readonly #curve = Float64Array.from({ length: MAX_DRAFT_TOKENS + 1 }, (_, k) => nominal(k));
 
   samples(draftTokens: number): number {
-    return this.#relative.get(draftTokens)?.length ?? 0;
+    return this.#own[draftTokens]?.count ?? 0;
   }
 
   /** Milliseconds, as the machine is now; before any round in plain steps. */
@@ -58,23 +58,23 @@ export class MeasuredCosts implements RoundCosts {
   add(draftTokens: number, ms: number): void {
     if (!(ms > 0)) return;
     const unit = this.#unit ?? ms / nominal(draftTokens);
-    const own = this.#relative.get(draftTokens) ?? [];
+    this.#own[draftTokens] ??= new Samples();
+    const own = this.#own[draftTokens];
     // Among its like a round tells how fast the machine is, and nothing about other K.
     const alike = this.#recent.every((round) => round.draftTokens === draftTokens);
-    if (!alike || own.length < RECENT) {
+    if (!alike || own.count < RECENT) {
       const thought = this.#relativeTo(draftTokens);
-      own.push(Math.min(thought * FAR, Math.max(thought / FAR, ms / unit)));
-      if (own.length > SAMPLES) own.shift();
-      this.#relative.set(draftTokens, own);
-      this.#curve = this.#fit();
+      own.add(Math.min(thought * FAR, Math.max(thought / FAR, ms / unit)));
+      this.#fit();
     }
     this.#recent.push({ draftTokens, ms });
     if (this.#recent.length > RECENT) this.#recent.shift();
     // By what K cost themselves, not by the line, which moves when another K is tried.
-    const units = this.#recent.flatMap((round) => {
-      const known = this.#relative.get(round.draftTokens) ?? [];
-      return known.length >= FEW ? [round.ms / median(known)] : [];
-    });
+    const units: number[] = [];
+    for (const round of this.#recent) {
+      const known = this.#own[round.draftTokens];
+      if (known && known.count >= FEW) units.push(round.ms / known.median);
+    }
     this.#unit = units.length > 0 ? median(units) : unit;
   }
 
@@ -83,20 +83,43 @@ export class MeasuredCosts implements RoundCosts {
   }
 
   /** A line through the medians of all K, its slope held by the guess; where a K has rounds of its own, mostly those. */
-  #fit(): number[] {
-    const points = [...this.#relative].map(([k, values]) => ({ k, n: values.length, cost: median(values) }));
-    const total = points.reduce((sum, { n }) => sum + n, 0);
-    const mean = (of: (point: (typeof points)[number]) => number) =>
-      points.reduce((sum, point) => sum + point.n * of(point), 0) / total;
-    const [k, cost] = [mean((point) => point.k), mean((point) => point.cost)];
-    const guess = (NOMINAL_SLOPE * cost) / nominal(k);
-    const spread = total * mean((point) => (point.k - k) ** 2);
-    const together = total * mean((point) => (point.k - k) * (point.cost - cost));
-    const slope = Math.max(0, (together + SLOPE_WEIGHT * guess) / (spread + SLOPE_WEIGHT));
-    return Array.from({ length: MAX_DRAFT_TOKENS + 1 }, (_, at) => {
+  #fit(): void {
+    let [total, k, cost] = [0, 0, 0];
+    for (const [at, own] of this.#own.entries()) {
+      if (!own) continue;
+      total += own.count;
+      k += own.count * at;
+      cost += own.count * own.median;
+    }
+    k /= total;
+    cost /= total;
+    let [spread, together] = [SLOPE_WEIGHT, (SLOPE_WEIGHT * NOMINAL_SLOPE * cost) / nominal(k)];
+    for (const [at, own] of this.#own.entries()) {
+      if (!own) continue;
+      spread += own.count * (at - k) ** 2;
+      together += own.count * (at - k) * (own.median - cost);
+    }
+    const slope = Math.max(0, together / spread);
+    for (let at = 0; at < this.#curve.length; at++) {
       const line = Math.max(cost / 8, cost + slope * (at - k));
-      const own = points.find((point) => point.k === at);
-      return own ? (own.n * own.cost + LINE_WEIGHT * line) / (own.n + LINE_WEIGHT) : line;
-    });
+      const own = this.#own[at];
+      this.#curve[at] = own ? (own.count * own.median + LINE_WEIGHT * line) / (own.count + LINE_WEIGHT) : line;
+    }
+  }
+}
+
+/** The last rounds of one K. Their median is kept: it is asked for in each round, of all K. */
+class Samples {
+  readonly #values: number[] = [];
+  median = Number.NaN;
+
+  get count(): number {
+    return this.#values.length;
+  }
+
+  add(value: number): void {
+    this.#values.push(value);
+    if (this.#values.length > SAMPLES) this.#values.shift();
+    this.median = median(this.#values);
   }
 }
