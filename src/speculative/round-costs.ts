@@ -85,7 +85,8 @@ export class MeasuredCosts implements RoundCosts {
   /** A line through the medians of all K, its slope held by the guess; where a K has rounds of its own, mostly those. */
   #fit(): void {
     let [total, k, cost] = [0, 0, 0];
-    for (const [at, own] of this.#own.entries()) {
+    for (let at = 0; at < this.#own.length; at++) {
+      const own = this.#own[at];
       if (!own) continue;
       total += own.count;
       k += own.count * at;
@@ -94,7 +95,8 @@ export class MeasuredCosts implements RoundCosts {
     k /= total;
     cost /= total;
     let [spread, together] = [SLOPE_WEIGHT, (SLOPE_WEIGHT * NOMINAL_SLOPE * cost) / nominal(k)];
-    for (const [at, own] of this.#own.entries()) {
+    for (let at = 0; at < this.#own.length; at++) {
+      const own = this.#own[at];
       if (!own) continue;
       spread += own.count * (at - k) ** 2;
       together += own.count * (at - k) * (own.median - cost);
