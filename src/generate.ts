@@ -169,6 +169,13 @@ export async function* generate(
       `the answer ends here: the model has no more than ${pair.target.maxPositionEmbeddings} positions; shorten the prompt`,
     );
   }
+  const plainRounds = stats.plainRounds;
+  if (draftTokens === "auto" && stats.rounds >= LONG && plainRounds >= HARDLY_DRAFTED * stats.rounds) {
+    warnings.add(
+      "drafting-does-not-pay",
+      `drafting does not pay here: ${plainRounds} of ${stats.rounds} rounds were plain decoding; --draft none saves the assistant's memory`,
+    );
+  }
   const rest = sink.finish();
   if (rest.length > 0) yield { type: "tokens", ids: [], pieces: rest };
   yield {
@@ -187,6 +194,10 @@ export async function* generate(
     warnings: warnings.all,
   };
 }
+
+/** Rounds of an answer that tell whether drafting pays, and the share of them without drafts from which it does not. */
+const LONG = 32;
+const HARDLY_DRAFTED = 0.9;
 
 function draftsCut(room: number, draftTokens: number): string {
   return `${room === 0 ? "nothing is" : `at most ${room} tokens are`} proposed from here on instead of ${draftTokens}: the context ends`;

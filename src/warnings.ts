@@ -36,6 +36,8 @@ export const WARNING_CODES = [
   "draft-tokens-cut",
   /** The oldest turns of a chat are left out, since the context is full. */
   "turns-dropped",
+  /** `draftTokens: "auto"` hardly drafted, since it does not pay. Never an error. */
+  "drafting-does-not-pay",
   // Of the command line.
   /** An assistant is loaded and proposes nothing, since K is 0. */
   "drafting-off",
@@ -44,6 +46,9 @@ export const WARNING_CODES = [
 ] as const;
 
 export type WarningCode = (typeof WARNING_CODES)[number];
+
+/** What is told and never refused: `auto` was asked to find it out, and it depends on the clock. */
+const FINDINGS: readonly WarningCode[] = ["drafting-does-not-pay"];
 
 /** What makes drafting, or the answer, worse than asked. */
 export interface Warning {
@@ -54,7 +59,7 @@ export interface Warning {
 
 /** What is done about warnings. */
 export interface Strictness {
-  /** A warning is an error, `strict`. Default false. */
+  /** A warning is an error, `strict`, but for `drafting-does-not-pay`. Default false. */
   readonly strict?: boolean | undefined;
   /** Codes that `strict` lets pass. */
   readonly allow?: readonly WarningCode[] | undefined;
@@ -79,7 +84,7 @@ export function refuseWarnings(
   warnings: readonly Warning[],
   { strict = false, allow = [] }: Strictness,
 ): void {
-  const refused = strict ? warnings.filter(({ code }) => !allow.includes(code)) : [];
+  const refused = strict ? warnings.filter(({ code }) => ![...allow, ...FINDINGS].includes(code)) : [];
   if (refused.length === 0) return;
   const codes = [...new Set(refused.map(({ code }) => code))].join(",");
   throw new MlxGemmaError(

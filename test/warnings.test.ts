@@ -1,6 +1,7 @@
 import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it, vi } from "vitest";
+import type { Drafter } from "../src/drafter/drafter.js";
 import type { ErrorCode } from "../src/errors.js";
 import { load } from "../src/load.js";
 import type { LoadOptions } from "../src/options.js";
@@ -172,6 +173,17 @@ describe("a loaded pair", () => {
 
 const PROMPT = 3;
 const promptIds = Array.from({ length: PROMPT }, (_, i) => i);
+/** The same drafter, five milliseconds late. */
+function slow(drafter: Drafter): Drafter {
+  return {
+    ...drafter,
+    propose(context) {
+      if (context.steps > 0) for (const until = performance.now() + 5; performance.now() < until; );
+      return drafter.propose(context);
+    },
+  };
+}
+
 const text: Script = (position) => (position * 7 + 3) % VOCAB;
 
 describe("a generation", () => {
@@ -201,6 +213,30 @@ describe("a generation", () => {
     // Plain decoding has nothing to cut.
     const plain = await run(fakePair(scriptedTarget(text, PROMPT + 7)), { promptIds });
     expect(plain.warnings.map(({ code }) => code)).toEqual(["context-full"]);
+  });
+});
+
+describe("auto", () => {
+  const answer = (drafter: Drafter, options = {}) =>
+    run(fakePair(scriptedTarget(text), drafter), {
+      promptIds,
+      draftTokens: "auto",
+      maxTokens: 150,
+      ...options,
+    });
+  /** Every draft is wrong and takes as long as many plain steps. */
+  const dear = () => slow(scriptedDrafter((position) => (text(position) + 1) % VOCAB));
+
+  it("drafting-does-not-pay: told after an answer that was long enough, and never an error", async () => {
+    const { warnings, stats } = await answer(dear(), { strict: true });
+    expect(warnings.map(({ code }) => code)).toEqual(["drafting-does-not-pay"]);
+    const [plain = 0] = stats.roundsByDraftTokens;
+    expect(warnings[0]?.message).toContain(`${plain} of ${stats.targetSteps} rounds were plain decoding`);
+    expect(plain).toBeLessThan(stats.targetSteps);
+    expect((await answer(dear(), { maxTokens: 20 })).warnings).toEqual([]);
+    // Neither where it pays, nor where K was asked for.
+    expect((await answer(scriptedDrafter(text))).warnings).toEqual([]);
+    expect((await answer(dear(), { draftTokens: 1, maxTokens: 40 })).warnings).toEqual([]);
   });
 });
 

@@ -105,7 +105,9 @@ export class MeasuredCosts implements RoundCosts {
     for (let at = 0; at < this.#curve.length; at++) {
       const line = Math.max(cost / 8, cost + slope * (at - k));
       const own = this.#own[at];
-      this.#curve[at] = own ? (own.count * own.median + LINE_WEIGHT * line) / (own.count + LINE_WEIGHT) : line;
+      this.#curve[at] = own
+        ? (own.count * own.median + LINE_WEIGHT * line) / (own.count + LINE_WEIGHT)
+        : line;
     }
   }
 }

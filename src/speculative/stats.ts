@@ -51,6 +51,15 @@ export class StatsCollector {
   readonly #roundsOf: number[] = [];
   readonly #times = { draft: 0, verify: 0, accept: 0, rest: 0 };
 
+  get rounds(): number {
+    return this.#rounds;
+  }
+
+  /** Rounds that proposed nothing. */
+  get plainRounds(): number {
+    return this.#roundsOf[0] ?? 0;
+  }
+
   /** Counts the first token, which comes from the prompt's own step. */
   addFirst(): void {
     this.#tokens += 1;

@@ -6,14 +6,13 @@ import { MeasuredCosts } from "../../src/speculative/round-costs.js";
 import { bestFixed, COSTS, grid, measuredAuto, simulate, textOf } from "./simulation.js";
 
 describe("auto against the best fixed K, on a clock of its own", () => {
-  const rows = grid(2000, 1);
+  const rows = grid(2000, 3);
 
   it("takes little longer, wherever that K is", () => {
     const worst = rows.reduce((a, b) => (b.ratio > a.ratio ? b : a));
     const mean = rows.reduce((sum, { ratio }) => sum + Math.log(ratio), 0) / rows.length;
-    // Of one text each; where costs jump a second-best K is held on to at times.
-    expect(worst.ratio, JSON.stringify(worst)).toBeLessThan(1.1);
-    expect(rows.filter(({ ratio }) => ratio > 1.03).length).toBeLessThanOrEqual(4);
+    expect(worst.ratio, JSON.stringify(worst)).toBeLessThan(1.04);
+    expect(rows.filter(({ ratio }) => ratio > 1.03).length).toBeLessThanOrEqual(1);
     expect(Math.exp(mean)).toBeLessThan(1.015);
     // No K is the best everywhere: the grid asks for all sorts.
     expect(new Set(rows.map(({ best }) => best)).size).toBeGreaterThan(5);

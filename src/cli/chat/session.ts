@@ -18,6 +18,8 @@ export class ChatSession {
   file: string | undefined;
   #last: EndEvent | undefined;
   #again = 0;
+  /** Whether it was said that drafting does not pay: once is enough for a chat. */
+  #findingTold = false;
 
   constructor(
     readonly conversation: Conversation,
@@ -79,13 +81,18 @@ export class ChatSession {
 
   async #answer(ask: (signal: AbortSignal) => AsyncGenerator<ConversationEvent, void>): Promise<void> {
     const { progress, flags, settings } = this;
-    const { json = false, color, allow } = flags;
+    const { json = false, color } = flags;
+    const allow = [
+      ...(flags.allow ?? []),
+      ...(this.#findingTold ? (["drafting-does-not-pay"] as const) : []),
+    ];
     const standing = this.warnings;
     try {
       const end = await this.interrupts.during((signal) =>
         showAnswer(ask(signal), { progress, shown: settings.shown, json, color, standing, allow }),
       );
       this.#last = end;
+      this.#findingTold ||= end.warnings.some(({ code }) => code === "drafting-does-not-pay");
       writeStatistics(end, flags);
     } finally {
       progress.stop();
