@@ -26,6 +26,9 @@ const steps = [
   { name: "clang-format", args: ["scripts/clang-format.mjs"] },
   { name: "types", args: [bin("typescript", "bin/tsc"), "--noEmit"] },
   { name: "C++ tests", args: ["scripts/native-tests.mjs"], count: countOfLastLine },
+  ...(process.platform === "linux"
+    ? [{ name: "sanitizers", args: ["scripts/sanitizers.mjs", "--only", "address"], count: countOfLastLine }]
+    : []),
   {
     name: "vitest",
     args: [

@@ -28,6 +28,9 @@ set(MLX_GEMMA_KERNEL_SOURCES
 # One order of operations and one rounding each, whatever the compiler thinks of a * b + c; and always optimized: these
 # files are loops.
 set(_exact -O3 -ffp-contract=off)
+if(MLX_GEMMA_SANITIZE)
+  list(APPEND _exact -O0) # with a check at each access GCC optimizes for minutes
+endif()
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$" AND NOT CMAKE_OSX_ARCHITECTURES MATCHES "arm64")
   set(_avx2 -mavx2 -mfma -mf16c)
   set(_avx512 ${_avx2} -mavx512f -mavx512dq)
@@ -35,6 +38,7 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$" AND NOT CMAKE_OSX_ARC
     list(APPEND _avx512 -Wno-maybe-uninitialized -Wno-uninitialized) # of GCC 12's own header
   endif()
 endif()
+file(GLOB MLX_GEMMA_KERNEL_ROW_SOURCES ${_kernels}/isa_*.cpp)
 set_source_files_properties(${_kernels}/isa_portable.cpp PROPERTIES COMPILE_OPTIONS "${_exact}")
 set_source_files_properties(${_kernels}/isa_avx2.cpp PROPERTIES COMPILE_OPTIONS "${_exact};${_avx2}")
 set_source_files_properties(${_kernels}/isa_avx512.cpp PROPERTIES COMPILE_OPTIONS "${_exact};${_avx512}")
@@ -46,6 +50,8 @@ set(MLX_GEMMA_KERNEL_TEST_SOURCES
     ${_kernels}/test/experts_test.cpp
     ${_kernels}/test/kernels_test.cpp
     ${_kernels}/test/law_test.cpp
+    ${_kernels}/test/planted.cpp
+    ${_kernels}/test/pool_test.cpp
     ${_kernels}/test/products_test.cpp
     ${_kernels}/test/quantized_test.cpp)
 set(MLX_GEMMA_KERNEL_BENCH_SOURCES ${_kernels}/test/bench_context.cpp ${_kernels}/test/kernels_bench.cpp)

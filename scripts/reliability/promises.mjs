@@ -93,6 +93,15 @@ export const PROMISES = [
     "test/text/chat-template.test.ts",
   ]),
   vitest("a hub server's hostile answers", ["test/checkpoint/hub/hostile.test.ts"]),
+  {
+    promise: "kernels and threads touch only their own memory, and at the right time",
+    command: "npm run test:sanitizers",
+    unit: "runs",
+    program: ["scripts/sanitizers.mjs"],
+    short: [],
+    nightly: ["--nightly"],
+    ci: "scripts/sanitizers.mjs",
+  },
 ];
 
 /** Where vitest has all there is, the short form is also the long one. */

@@ -74,9 +74,13 @@ inline const std::vector<mx::Dtype> kTypes{mx::bfloat16, mx::float16, mx::float3
 void accuracy_tests();
 void blocks_tests();
 void law_tests();
+void pool_tests();
 void products_tests();
 void quantized_tests();
 void experts_tests();
+
+/** Does something wrong on purpose; false if there is no such defect. */
+bool plant(const std::string& defect);
 
 constexpr int kMostThreads = 4;
 

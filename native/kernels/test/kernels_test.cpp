@@ -1,9 +1,14 @@
-// Runs all kernel tests on every instruction set of this processor. Prints "N passed, N failed"; exit code 1
-// on failure.
+// Runs all kernel tests, or those of the groups that are named, on every instruction set of this processor.
+// Prints "N passed, N failed"; exit code 1 on failure.
+//
+//   kernels_test [accuracy|products|law|blocks|quantized|experts|pool …]
+//   kernels_test --plant <defect>
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <map>
+#include <utility>
 
 #include "check.h"
 #include "kernels/isa.h"
@@ -141,21 +146,28 @@ std::string text(mx::Dtype dtype) {
 
 }  // namespace mlx_gemma::kernels::test
 
-int main() {
+int main(int argc, char** argv) {
   using namespace mlx_gemma::kernels;
+  const std::vector<std::string> words(argv + 1, argv + argc);
+  if (words.size() == 2 && words[0] == "--plant") return test::plant(words[1]) ? 0 : 2;
+  const std::vector<std::pair<std::string, void (*)()>> groups{{"accuracy", test::accuracy_tests},
+                                                               {"products", test::products_tests},
+                                                               {"law", test::law_tests},
+                                                               {"blocks", test::blocks_tests},
+                                                               {"quantized", test::quantized_tests},
+                                                               {"experts", test::experts_tests},
+                                                               {"pool", test::pool_tests}};
   // MLX_GEMMA_ISA forces one, as in the product: then the others are not tried.
   const char* forced = std::getenv("MLX_GEMMA_ISA");
+  name();  // throws where this processor can't run it
   for (const char* isa : {"scalar", "neon", "avx2", "avx512"}) {
     const bool wanted = forced == nullptr || *forced == '\0' || std::string(forced) == isa;
     if (!wanted || !use_isa(isa) || std::string(name()) != isa) continue;
     std::printf("%s\n", isa);
     test::set_context(isa);
-    test::accuracy_tests();
-    test::products_tests();
-    test::law_tests();
-    test::blocks_tests();
-    test::quantized_tests();
-    test::experts_tests();
+    for (const auto& [group, tests] : groups) {
+      if (words.empty() || std::find(words.begin(), words.end(), group) != words.end()) tests();
+    }
     test::report_shares();
   }
   std::printf("%d passed, %d failed\n", test::passed, test::failed);

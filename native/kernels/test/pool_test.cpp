@@ -1,0 +1,93 @@
+// The threads: every task once, whoever calls, however often their number changes. What the threads do to
+// each other's memory only ThreadSanitizer sees (scripts/sanitizers.mjs).
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "check.h"
+#include "kernels/thread_pool.h"
+
+namespace mlx_gemma::kernels::test {
+namespace {
+
+/** Tasks that leave their mark in plain memory, which the caller reads afterwards. */
+bool every_task_once(int count) {
+  std::vector<int> marks(count);
+  parallel_for(count, [&](int i) { ++marks[i]; });
+  for (const int mark : marks) {
+    if (mark != 1) return false;
+  }
+  return true;
+}
+
+void jobs(int threads) {
+  set_threads(threads);
+  bool ok = true;
+  for (int i = 0; i < 200; ++i) ok = ok && every_task_once(uniform(0, 60));
+  check(ok, std::to_string(threads) + " threads: every task once");
+}
+
+/** Jobs that are small next to each other keep workers awake; after a pause they must be woken. */
+void pauses() {
+  set_threads(3);
+  bool ok = true;
+  for (int i = 0; i < 10; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    ok = ok && every_task_once(8);
+  }
+  check(ok, "after pauses");
+}
+
+void callers() {
+  set_threads(3);
+  std::atomic<int> wrong{0};
+  std::vector<std::thread> callers;
+  for (int c = 0; c < 3; ++c) {
+    callers.emplace_back([&] {
+      for (int i = 0; i < 100; ++i) wrong += !every_task_once(1 + i % 20);
+    });
+  }
+  for (int i = 0; i < 20; ++i) set_threads(1 + i % 4);
+  for (std::thread& caller : callers) caller.join();
+  check(wrong == 0, "three callers at once, and other numbers of threads meanwhile");
+}
+
+void nested() {
+  set_threads(4);
+  std::vector<int> sums(12);
+  parallel_for(12, [&](int i) { parallel_for(5, [&](int j) { sums[i] += j; }); });
+  bool ok = true;
+  for (const int sum : sums) ok = ok && sum == 10;
+  check(ok, "a job inside a job");
+}
+
+/** A thread's scratch is its own, keeps its values while another slot grows, and is aligned. */
+void scratch() {
+  set_threads(4);
+  std::atomic<int> wrong{0};
+  parallel_for(40, [&](int i) {
+    float* mine = thread_scratch(0, 100 + i);
+    for (int k = 0; k < 100 + i; ++k) mine[k] = static_cast<float>(i);
+    float* other = thread_scratch(1, 1000 * (i % 3 + 1));
+    other[0] = -1.0f;
+    for (int k = 0; k < 100 + i; ++k) wrong += mine[k] != static_cast<float>(i);
+    wrong += reinterpret_cast<std::uintptr_t>(mine) % 64 != 0;
+  });
+  check(wrong == 0, "scratch");
+}
+
+}  // namespace
+
+void pool_tests() {
+  for (int threads = 1; threads <= kMostThreads; ++threads) jobs(threads);
+  pauses();
+  callers();
+  nested();
+  scratch();
+  set_threads(0);
+}
+
+}  // namespace mlx_gemma::kernels::test
