@@ -53,11 +53,10 @@ async function main() {
   for (const name of flags.only ? [flags.only] : Object.keys(SANITIZERS))
     rows.push(...(await sanitize(name)));
   const failed = rows.filter(({ ok }) => !ok).length;
-  if (flags.save) await save(rows);
+  const summary = { what: "sanitizers", tried: rows.length, failed, seconds: secondsSince(started) };
+  if (flags.save) await save([summary, ...rows]);
   console.log(`${rows.length - failed} passed, ${failed} failed`);
-  console.log(
-    JSON.stringify({ what: "sanitizers", tried: rows.length, failed, seconds: secondsSince(started) }),
-  );
+  console.log(JSON.stringify(summary));
   if (failed > 0) process.exitCode = 1;
 }
 

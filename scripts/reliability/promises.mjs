@@ -4,6 +4,7 @@
  * @typedef {object} Promise
  * @property {string} promise as docs/reliability.md says it
  * @property {string} command the npm script, or the vitest files
+ * @property {string} saved what the files of its saved rows begin with
  * @property {string} unit what is counted
  * @property {string[]} program the script's file
  * @property {string[]} short its arguments for a minute or so; about what `npm test` runs
@@ -17,6 +18,7 @@ export const PROMISES = [
   {
     promise: "drafted text is plain text, on random pairs",
     command: "npm run fuzz:generation",
+    saved: "generation",
     unit: "pairs",
     program: ["test/fuzz/generation/main.mjs"],
     short: ["--runs", "200"],
@@ -26,6 +28,7 @@ export const PROMISES = [
   {
     promise: "drafted text is plain text, in every dtype and packing",
     command: "npm run fuzz:tokens",
+    saved: "tokens-embedded",
     unit: "tokens",
     program: ["test/fuzz/tokens/main.mjs"],
     short: ["--prompts", "24", "--tokens", "30"],
@@ -35,6 +38,7 @@ export const PROMISES = [
   {
     promise: "sampled text has the target's distribution",
     command: "npm run fuzz:sampling",
+    saved: "sampling",
     unit: "tests",
     program: ["test/fuzz/sampling/main.mjs"],
     short: ["--seeds", "200"],
@@ -44,6 +48,7 @@ export const PROMISES = [
   {
     promise: "hostile files are taken or refused in one line",
     command: "npm run fuzz:files",
+    saved: "files",
     unit: "files",
     program: ["scripts/fuzz-files.mjs"],
     short: ["--count", "16000"],
@@ -53,6 +58,7 @@ export const PROMISES = [
   {
     promise: "a command that is killed loses nothing and leaves nothing half written",
     command: "npm run faults:kills",
+    saved: "kills",
     unit: "kills",
     program: ["test/faults/kills/main.mjs"],
     short: ["--kills", "8"],
@@ -62,6 +68,7 @@ export const PROMISES = [
   {
     promise: "memory, handles and files stay flat",
     command: "npm run faults:long-run",
+    saved: "long-run",
     unit: "tokens",
     program: ["test/faults/long-run/main.mjs"],
     short: ["--tokens", "20000"],
@@ -71,19 +78,20 @@ export const PROMISES = [
   {
     promise: "a pair that is disposed gives everything back",
     command: "npm run faults:cycles",
+    saved: "cycles",
     unit: "pairs",
     program: ["test/faults/cycles/main.mjs"],
     short: ["--cycles", "20"],
     nightly: ["--cycles", "1000"],
     ci: "test/faults/cycles.test.ts",
   },
-  vitest("what is worse than asked is told, or refused with --strict", [
+  vitest("warnings", "what is worse than asked is told, or refused with --strict", [
     "test/warnings.test.ts",
     "test/cli/warnings.test.ts",
     "test/choose-assistant.test.ts",
     "test/checkpoint/known-keys.test.ts",
   ]),
-  vitest("known hostile checkpoints, tokenizers and templates", [
+  vitest("hostile-checkpoints", "known hostile checkpoints, tokenizers and templates", [
     "test/checkpoint/safetensors.test.ts",
     "test/checkpoint/folders.test.ts",
     "test/checkpoint/config.test.ts",
@@ -92,10 +100,11 @@ export const PROMISES = [
     "test/text/tokenizer.test.ts",
     "test/text/chat-template.test.ts",
   ]),
-  vitest("a hub server's hostile answers", ["test/checkpoint/hub/hostile.test.ts"]),
+  vitest("hostile-hub", "a hub server's hostile answers", ["test/checkpoint/hub/hostile.test.ts"]),
   {
     promise: "kernels and threads touch only their own memory, and at the right time",
     command: "npm run test:sanitizers",
+    saved: "sanitizers",
     unit: "runs",
     program: ["scripts/sanitizers.mjs"],
     short: [],
@@ -105,10 +114,11 @@ export const PROMISES = [
 ];
 
 /** Where vitest has all there is, the short form is also the long one. */
-function vitest(promise, files) {
+function vitest(saved, promise, files) {
   return {
     promise,
     command: files.map((file) => `\`${file}\``).join(", "),
+    saved,
     unit: "tests",
     program: [VITEST, "run", "--reporter=json", ...files],
     short: [],

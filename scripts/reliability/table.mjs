@@ -1,25 +1,30 @@
 // Results of `npm run reliability` as lines of a page.
 
-/** The lines between a form's two markers in docs/reliability.md. */
-export function figures(form, { date, commit, cpu, cores, kernels, versions }, rows) {
-  const about = Object.entries(versions)
-    .map(([name, version]) => `${name} ${version}`)
-    .join(", ");
+const HEAD = ["promise", "test", "tried", "failed", "time", "date, commit"];
+
+/**
+ * The lines between a form's two markers in docs/reliability.md.
+ *
+ * @param rows a promise each, with its newest `run`, or without one
+ */
+export function figures(form, rows) {
+  const command = `npm run reliability -- ${form === "nightly" ? "--nightly " : ""}--save`;
+  const machines = new Set(rows.flatMap(({ run }) => (run ? [machineOf(run.about)] : [])));
   return [
-    `${date.slice(0, 10)}, commit ${commit}, ${cpu}, ${cores} cores, ${kernels}; ${about}; \`npm run reliability${
-      form === "nightly" ? " -- --nightly" : ""
-    }\`:`,
+    `The newest run of each, by \`${command}\`:`,
     "",
-    "| promise | test | tried | failed | time |",
-    "|---|---|---|---|---|",
-    ...rows.map((row) => `| ${cells(row).join(" | ")} |`),
+    ...[HEAD, HEAD.map(() => "---"), ...rows.map(cells)].map((row) => `| ${row.join(" | ")} |`),
+    ...[...machines].flatMap((one) => ["", `On ${one}.`]),
   ].join("\n");
 }
 
-/** A row as cells: promise, test, tried, failed, time. */
-export function cells({ promise, command, unit, tried, failed, seconds }) {
+/** A row as cells: promise, test, tried, failed, time, date and commit. */
+export function cells({ promise, command, unit, run }) {
   const test = command.startsWith("npm ") ? `\`${command}\`` : command;
-  return [promise, test, `${tried.toLocaleString("en")} ${unit}`, String(failed), time(seconds)];
+  if (!run) return [promise, test, "not run yet", "", "", ""];
+  const { about, tried, failed, seconds } = run;
+  const when = `${about.date.slice(0, 10)}, ${about.commit}`;
+  return [promise, test, `${tried.toLocaleString("en")} ${unit}`, String(failed), time(seconds), when];
 }
 
 /** Puts the figures of a form between its markers. */
@@ -29,6 +34,11 @@ export function withFigures(page, form, text) {
   if (from < 0 || to < from)
     throw new Error(`docs/reliability.md: expected ${begin} and then ${end}, found no such pair of lines`);
   return `${page.slice(0, from + begin.length)}\n\n${text}\n\n${page.slice(to)}`;
+}
+
+function machineOf({ cpu, cores, kernels, versions }) {
+  const software = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
+  return `${cpu}, ${cores} cores, ${kernels}; ${software.join(", ")}`;
 }
 
 function time(seconds) {

@@ -1,5 +1,6 @@
-import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { describe, expect, it } from "vitest";
 import * as z from "../../src/zod.js";
@@ -12,6 +13,7 @@ const words = z.array(z.string());
 const promise = z.strictObject({
   promise: z.string(),
   command: z.string(),
+  saved: z.string(),
   unit: z.string(),
   program: words,
   short: words,
@@ -22,9 +24,15 @@ const { PROMISES } = z.object({ PROMISES: z.array(promise) }).parse(await load("
 const { summaryOf } = z
   .object({ summaryOf: z.custom<(code: number, lines: string[]) => object>() })
   .parse(await load("summary.mjs"));
-const { withFigures } = z
-  .object({ withFigures: z.custom<(page: string, form: string, text: string) => string>() })
+const { figures, withFigures } = z
+  .object({
+    figures: z.custom<(form: string, rows: object[]) => string>(),
+    withFigures: z.custom<(page: string, form: string, text: string) => string>(),
+  })
   .parse(await load("table.mjs"));
+const { newest } = z
+  .object({ newest: z.custom<(results: string, form: string, saved: string) => object | undefined>() })
+  .parse(await load("saved.mjs"));
 const { scripts } = z
   .object({ scripts: z.record(z.string(), z.string()) })
   .parse(JSON.parse(read("package.json")));
@@ -54,6 +62,57 @@ describe("npm run reliability", () => {
     expect(summaryOf(0, [line(0, 0)])).toEqual({ tried: 0, failed: 1 });
     expect(summaryOf(0, ["nothing"])).toEqual({ tried: 0, failed: 1 });
     expect(summaryOf(0, ['{"numTotalTests":9,"numFailedTests":0}'])).toEqual({ tried: 9, failed: 0 });
+  });
+
+  it("makes the table of the newest row that was saved of each, and says what was not run yet", () => {
+    const results = mkdtempSync(join(tmpdir(), "mlx-gemma-rows-"));
+    const about = { cpu: "A CPU", cores: 2, kernels: "avx2", versions: { MLX: "1" } };
+    const save = (name: string, date: string, ...rows: object[]) => {
+      const path = join(results, "reliability", `${name}.jsonl`);
+      mkdirSync(dirname(path), { recursive: true });
+      const lines = [{ ...about, date, commit: date.slice(8, 10) }, ...rows];
+      writeFileSync(path, lines.map((line) => `${JSON.stringify(line)}\n`).join(""));
+    };
+    try {
+      save("kills-b", "2026-01-02T00:00:00Z", { tried: 1200, failed: 1, seconds: 7300 }, { killed: 5 });
+      save("kills-z", "2026-01-01T00:00:00Z", { tried: 7, failed: 0, seconds: 1 });
+      save("short/kills-c", "2026-01-03T00:00:00Z", { tried: 8, failed: 0, seconds: 1 });
+      // As the programs wrote them at first.
+      save("files-a", "2026-01-04T00:00:00Z", { tried: 9, wrong: 0 }, { seconds: 2 }, { seconds: 3 });
+      const rows = ["kills", "files", "cycles"].map((saved) => ({
+        promise: saved,
+        command: `npm run ${saved}`,
+        unit: "times",
+        run: newest(results, "nightly", saved),
+      }));
+      expect(figures("nightly", rows).split("\n").slice(4)).toEqual([
+        "| kills | `npm run kills` | 1,200 times | 1 | 2.0 h | 2026-01-02, 02 |",
+        "| files | `npm run files` | 9 times | 0 | 5 s | 2026-01-04, 04 |",
+        "| cycles | `npm run cycles` | not run yet |  |  |  |",
+        "",
+        "On A CPU, 2 cores, avx2; MLX 1.",
+      ]);
+      save("files-a", "2026-01-04T00:00:00Z", { tried: 9 });
+      expect(() => newest(results, "nightly", "files")).toThrow("files-a.jsonl: expected a date, and");
+    } finally {
+      rmSync(results, { recursive: true });
+    }
+  });
+
+  it("finds each promise's rows by a name that no other begins with", () => {
+    for (const { saved } of PROMISES)
+      expect(PROMISES.filter((other) => `${other.saved}-`.startsWith(`${saved}-`))).toHaveLength(1);
+  });
+
+  it("has made the page's tables of the rows that are saved", () => {
+    for (const form of ["nightly", "short"]) {
+      const rows = PROMISES.map((one) => ({
+        ...one,
+        run: newest(join(root, "bench/results"), form, one.saved),
+      }));
+      const page = read("docs/reliability.md");
+      expect(page, "npm run reliability -- --page").toBe(withFigures(page, form, figures(form, rows)));
+    }
   });
 
   it("writes between the markers of the page and nowhere else", () => {
