@@ -1,4 +1,6 @@
 import { spawnSync } from "node:child_process";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { describe, expect, it } from "vitest";
 import * as z from "../../src/zod.js";
 
@@ -42,4 +44,28 @@ describe("hostile files", () => {
       );
     },
   );
+});
+
+describe("a process that says nothing", async () => {
+  const { fuzz } = z
+    .object({ fuzz: z.custom<(target: string, options: object) => Promise<unknown>>() })
+    .parse(await import(pathToFileURL(join(import.meta.dirname, "files", "fuzz.mjs")).href));
+  /** `index` with the processes of these numbers asleep from their start. */
+  const asleep = async (numbers: number[]) => {
+    let started = 0;
+    const onChild = (child: { kill(signal: string): void }) => {
+      if (numbers.includes(started++)) child.kill("SIGSTOP");
+    };
+    return row.parse(await fuzz("index", { seed: 1, count: 1000, silenceMs: 4000, onChild }));
+  };
+
+  it("is tried once more, and no finding if the machine slept", { timeout: 60_000 }, async () => {
+    const [{ refused, taken }, disturbed] = await Promise.all([asleep([]), asleep([0])]);
+    expect(disturbed).toMatchObject({ tried: 1000, refused, taken });
+    expect(disturbed.finding).toBeUndefined();
+  });
+
+  it("hangs if it says nothing again", { timeout: 60_000 }, async () => {
+    expect(await asleep([0, 1])).toMatchObject({ tried: 1, finding: { index: 0, what: "hangs" } });
+  });
 });

@@ -1,5 +1,5 @@
 // Gives a target its inputs: `child.mjs <target> <seed> <from> <to> <step>`. A line of JSON every `step` inputs says how far it
-// is, so that whoever watches knows which input ended the process; the last says how many were refused, by code, and the finding.
+// is, so that whoever watches knows which input ended the process, and how many were refused, by code; the last has the finding.
 import { MlxGemmaError } from "../../../dist/errors.js";
 import { corpusOf, inputOf, TARGETS } from "./targets.mjs";
 
@@ -11,7 +11,7 @@ const corpus = corpusOf(target);
 const found = { taken: 0, refused: {}, slowestMs: 0 };
 
 for (let index = from; index < to; index++) {
-  if ((index - from) % step === 0) tell({ at: index });
+  if ((index - from) % step === 0) tell({ at: index, ...done() });
   const input = inputOf(target, corpus, seed, index);
   const start = performance.now();
   const cpu = process.cpuUsage();
