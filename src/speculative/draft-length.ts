@@ -10,9 +10,8 @@ const SHORTEST = 8;
 const LONGEST = 48;
 /** Drafted rounds before plain decoding is looked at for the first time. */
 const BEFORE_PLAIN = 2;
-/** Rounds of a K that make its cost known; before that it may be so much less than is thought. */
-const KNOWN = 8;
-const HOPE = 0.75;
+/** Of so many rounds, or fewer, a K's cost may be a quarter less than is thought; of more, as medians spread, by less. */
+const GUESSED = 4;
 /** Plain rounds without which nothing is said of plain decoding. */
 const ENOUGH = 2;
 /** Rounds without drafts that make older ones count less, at most. */
@@ -155,12 +154,13 @@ export class AdaptiveLength implements DraftLength {
     if (!this.#costs.measured) return undefined;
     if (this.#costs.samples(0) === 0 && this.#rounds > BEFORE_PLAIN) return 0;
     if (this.#sinceLook < this.#interval) return undefined;
-    // Another K that would pay if it cost less than is thought, where few rounds say so; of longer drafts also if each did.
+    // Another K that would pay if it cost as much less than is thought as its rounds leave open; of longer drafts also if each did.
     const own = this.#costs.of(best);
     const hoped = (k: number) => {
       const thought = this.#costs.of(k);
-      if (k === 0 || k === best || this.#costs.samples(k) >= KNOWN) return thought;
-      return k < best ? HOPE * thought : Math.min(HOPE * thought, own + (thought - own) / 2);
+      if (k === 0 || k === best) return thought;
+      const least = thought * (1 - 0.5 / Math.sqrt(Math.max(GUESSED, this.#costs.samples(k))));
+      return k < best ? least : Math.min(least, own + (thought - own) / 2);
     };
     const other = largest(most, (k) => (tokens[k] ?? 0) / hoped(k));
     if (other !== best && other > 0 && this.#sincePlain <= LONGEST) return other;
