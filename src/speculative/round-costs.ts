@@ -20,13 +20,15 @@ const nominal = (draftTokens: number) => 1 + NOMINAL_SLOPE * draftTokens;
 export const NOMINAL_COSTS: RoundCosts = { measured: false, of: nominal, samples: () => 0, add() {} };
 
 /** Rounds of one K that its estimate comes from. */
-const SAMPLES = 49;
+const SAMPLES = 25;
 /** Rounds that tell how fast the machine is now. */
 const RECENT = 9;
 /** A round that seems to take so much more or less than was thought is believed no farther. */
 const FAR = 3;
 /** Rounds of a K below which it does not tell how fast the machine is. */
 const FEW = 3;
+/** Rounds after which what was seen of a K counts half. */
+const HALF_LIFE = 200;
 /** Rounds that the line through all K weighs, where one K's own differ from it. */
 const LINE_WEIGHT = 6;
 /** What the guessed slope weighs: as two rounds one K apart. */
@@ -44,10 +46,11 @@ export class MeasuredCosts implements RoundCosts {
   readonly #recent: { readonly draftTokens: number; readonly ms: number }[] = [];
   /** Milliseconds, now. */
   #unit: number | undefined;
+  #rounds = 0;
   readonly #curve = Float64Array.from({ length: MAX_DRAFT_TOKENS + 1 }, (_, k) => nominal(k));
 
   samples(draftTokens: number): number {
-    return this.#own[draftTokens]?.count ?? 0;
+    return this.#weightOf(draftTokens);
   }
 
   /** Milliseconds, as the machine is now; before any round in plain steps. */
@@ -60,10 +63,12 @@ export class MeasuredCosts implements RoundCosts {
     const unit = this.#unit ?? ms / nominal(draftTokens);
     this.#own[draftTokens] ??= new Samples();
     const own = this.#own[draftTokens];
+    this.#rounds += 1;
     // Among its like a round tells how fast the machine is, and nothing about other K.
     const alike = this.#recent.every((round) => round.draftTokens === draftTokens);
     if (!alike || own.count < RECENT) {
       const thought = this.#relativeTo(draftTokens);
+      own.last = this.#rounds;
       own.add(Math.min(thought * FAR, Math.max(thought / FAR, ms / unit)));
       this.#fit();
     }
@@ -78,6 +83,12 @@ export class MeasuredCosts implements RoundCosts {
     this.#unit = units.length > 0 ? median(units) : unit;
   }
 
+  /** Rounds of this K; those of long ago, when the process was cold or the machine another, count less. */
+  #weightOf(draftTokens: number): number {
+    const own = this.#own[draftTokens];
+    return own ? own.count * 0.5 ** ((this.#rounds - own.last) / HALF_LIFE) : 0;
+  }
+
   #relativeTo(draftTokens: number): number {
     return this.#curve[draftTokens] ?? nominal(draftTokens);
   }
@@ -88,9 +99,10 @@ export class MeasuredCosts implements RoundCosts {
     for (let at = 0; at < this.#own.length; at++) {
       const own = this.#own[at];
       if (!own) continue;
-      total += own.count;
-      k += own.count * at;
-      cost += own.count * own.median;
+      const weight = this.#weightOf(at);
+      total += weight;
+      k += weight * at;
+      cost += weight * own.median;
     }
     k /= total;
     cost /= total;
@@ -98,16 +110,16 @@ export class MeasuredCosts implements RoundCosts {
     for (let at = 0; at < this.#own.length; at++) {
       const own = this.#own[at];
       if (!own) continue;
-      spread += own.count * (at - k) ** 2;
-      together += own.count * (at - k) * (own.median - cost);
+      const weight = this.#weightOf(at);
+      spread += weight * (at - k) ** 2;
+      together += weight * (at - k) * (own.median - cost);
     }
     const slope = Math.max(0, together / spread);
     for (let at = 0; at < this.#curve.length; at++) {
       const line = Math.max(cost / 8, cost + slope * (at - k));
       const own = this.#own[at];
-      this.#curve[at] = own
-        ? (own.count * own.median + LINE_WEIGHT * line) / (own.count + LINE_WEIGHT)
-        : line;
+      const weight = this.#weightOf(at);
+      this.#curve[at] = own ? (weight * own.median + LINE_WEIGHT * line) / (weight + LINE_WEIGHT) : line;
     }
   }
 }
@@ -116,6 +128,8 @@ export class MeasuredCosts implements RoundCosts {
 class Samples {
   readonly #values: number[] = [];
   median = Number.NaN;
+  /** The round of the last one. */
+  last = 0;
 
   get count(): number {
     return this.#values.length;

@@ -11,8 +11,7 @@ describe("auto against the best fixed K, on a clock of its own", () => {
   it("takes little longer, wherever that K is", () => {
     const worst = rows.reduce((a, b) => (b.ratio > a.ratio ? b : a));
     const mean = rows.reduce((sum, { ratio }) => sum + Math.log(ratio), 0) / rows.length;
-    expect(worst.ratio, JSON.stringify(worst)).toBeLessThan(1.04);
-    expect(rows.filter(({ ratio }) => ratio > 1.03).length).toBeLessThanOrEqual(1);
+    expect(worst.ratio, JSON.stringify(worst)).toBeLessThan(1.03);
     expect(Math.exp(mean)).toBeLessThan(1.015);
     // No K is the best everywhere: the grid asks for all sorts.
     expect(new Set(rows.map(({ best }) => best)).size).toBeGreaterThan(5);
