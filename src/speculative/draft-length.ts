@@ -12,8 +12,8 @@ const LONGEST = 48;
 const BEFORE_PLAIN = 2;
 /** Of so many rounds, or fewer, a K's cost may be a quarter less than is thought; of more, as medians spread, by less. */
 const GUESSED = 4;
-/** Plain rounds without which nothing is said of plain decoding. */
-const ENOUGH = 2;
+/** Plain rounds without which nothing is said of plain decoding: two that are not long ago. */
+const ENOUGH = 1.5;
 /** Rounds without drafts that make older ones count less, at most. */
 const LONG_AGO = 8;
 

@@ -6,7 +6,7 @@ export interface RoundCosts {
   /** False: given, not measured, and the same at any time. */
   readonly measured: boolean;
   of(draftTokens: number): number;
-  /** Rounds of this K that the estimate comes from. */
+  /** Rounds of this K that the estimate comes from; those of long ago count less. */
   samples(draftTokens: number): number;
   /** Tells what a round took. */
   add(draftTokens: number, ms: number): void;

@@ -143,6 +143,24 @@ describe("MeasuredCosts", () => {
     expect(costs.of(4)).toBeLessThan(costs.of(6));
   });
 
+  it("comes back to the line where a K was tried long ago, when it was slow", () => {
+    const costs = new MeasuredCosts();
+    const learn = (k: number, ms: number, rounds: number) => {
+      for (let round = 0; round < rounds; round++)
+        costs.add(round % 4 === 0 ? 0 : k, round % 4 === 0 ? 1 : ms);
+    };
+    for (let round = 0; round < 6; round++) {
+      costs.add(0, 1);
+      costs.add(2, 3);
+    }
+    const before = costs.of(2) / costs.of(0);
+    learn(1, 1.3, 400);
+    learn(3, 1.9, 800);
+    expect(before).toBeGreaterThan(2.5);
+    expect(costs.of(2) / costs.of(0)).toBeLessThan(2);
+    expect(costs.samples(2)).toBeLessThan(1);
+  });
+
   it("takes no time for none", () => {
     const costs = new MeasuredCosts();
     for (const ms of [0, Number.NaN, -1]) costs.add(2, ms);
