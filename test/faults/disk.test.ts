@@ -68,6 +68,25 @@ describe("a file that may not grow (ulimit -f)", () => {
   });
 });
 
+it("chat /save to a file that may not grow is one line and no file, and leaves the one that was there", () => {
+  const folder = temporaryFolder();
+  const save = () =>
+    spawnSync("sh", ["-c", 'ulimit -f 0; "$@"', "sh", process.execPath, BIN, "chat", "-n", "8"], {
+      cwd: folder,
+      encoding: "utf8",
+      env: { ...process.env, MLX_GEMMA_CONFIG: "none" },
+      input: "Hi\n/save out.json\n",
+    });
+  const line =
+    "mlx-gemma: /save out.json: expected a place to write to, found a file that may not grow further (ulimit -f); give another\n";
+  expect(save()).toMatchObject({ status: 10, stderr: line });
+  expect(readdirSync(folder)).toEqual([]);
+  writeFileSync(join(folder, "out.json"), "{}");
+  save();
+  expect(readFileSync(join(folder, "out.json"), "utf8")).toBe("{}");
+  expect(readdirSync(folder)).toEqual(["out.json"]);
+});
+
 /** What is missing for a small disk of a test's own: an unshared mount goes with its process. */
 const NO_MOUNT =
   spawnSync("unshare", ["-rm", "sh", "-c", "mount -t tmpfs -o size=16k none /mnt"]).status === 0

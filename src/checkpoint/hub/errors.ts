@@ -33,6 +33,13 @@ export function diskError(error: unknown, path: string): unknown {
       options,
     );
   }
+  if (code === "EFBIG") {
+    return new MlxGemmaError(
+      "disk",
+      `${path}: expected room for the download, found a file that may not grow further (ulimit -f); raise that limit, and run again: it goes on where it stopped`,
+      options,
+    );
+  }
   if (["EACCES", "EPERM", "EROFS"].includes(code)) {
     return new MlxGemmaError(
       "disk",
