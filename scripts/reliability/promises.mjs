@@ -107,7 +107,7 @@ export const PROMISES = [
     saved: "sanitizers",
     unit: "runs",
     program: ["scripts/sanitizers.mjs"],
-    short: [],
+    short: ["--only", "address"],
     nightly: ["--nightly"],
     ci: "scripts/sanitizers.mjs",
   },
