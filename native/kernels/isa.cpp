@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "amx.h"
 #include "kernels.h"
 
 namespace mlx_gemma::kernels {
@@ -18,10 +19,18 @@ bool has_avx2() {
 bool has_avx512() {
   return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq");
 }
+/** Null where the processor, the system or the compiler has no AMX. */
+const RowFunctions* amx_if_available() {
+#if defined(MLX_GEMMA_AMX)
+  if (has_avx512() && amx::available()) return &amx_functions();
+#endif
+  return nullptr;
+}
 #endif
 
 const RowFunctions& best() {
 #if defined(__x86_64__)
+  if (const RowFunctions* amx = amx_if_available()) return *amx;
   if (has_avx512()) return avx512_functions;
   if (has_avx2()) return avx2_functions;
 #endif
@@ -31,6 +40,7 @@ const RowFunctions& best() {
 /** The functions of that name if this processor can run them, else null. */
 const RowFunctions* find(std::string_view wanted) {
 #if defined(__x86_64__)
+  if (wanted == "amx") return amx_if_available();
   if (wanted == "avx512" && has_avx512()) return &avx512_functions;
   if (wanted == "avx2" && has_avx2()) return &avx2_functions;
 #endif
@@ -59,6 +69,15 @@ std::atomic<const RowFunctions*>& chosen() {
 }  // namespace
 
 const RowFunctions& row_functions() { return *chosen().load(std::memory_order_relaxed); }
+
+const RowFunctions& packed_functions(Element element, const PackedRows& weight) {
+  const RowFunctions& functions = row_functions();
+  const auto takes = functions.takes_packed[static_cast<int>(element)];
+#if defined(__x86_64__)
+  if (takes != nullptr && !takes(weight)) return avx512_functions;
+#endif
+  return functions;
+}
 
 bool use_isa(const char* name) {
   const RowFunctions* found = find(name);

@@ -14,12 +14,15 @@ enum class Element : int { bf16 = 0, f16 = 1, f32 = 2 };
  */
 constexpr int kDepth = 1024;
 
+/** Up to here the weights are read from memory as they are; above it converting a tile of them first pays. */
+constexpr int kNarrowRows = 16;
+
 /** Keys are reduced in blocks of this many absolute positions. */
 constexpr int kKeyBlock = 128;
 
 /** A range of weight rows applied to all rows of x. */
 struct LinearJob {
-  const float* x;  // (rows, padded) in pair order
+  const float* x;  // (rows, padded), each row as prepare makes it
   std::ptrdiff_t padded;
   const void* weight;  // row o at weight + o * weight_stride elements
   std::ptrdiff_t weight_stride;
@@ -27,12 +30,12 @@ struct LinearJob {
   int rows;
   void* out;  // row r at out + r * out_stride elements
   std::ptrdiff_t out_stride;
-  float* scratch;  // wide form only: linear_scratch() floats
+  float* scratch;  // narrow_scratch() floats or, in the wide form, linear_scratch() floats
 };
 
 /** The same with packed weights. */
 struct PackedJob {
-  const float* x;  // (rows, padded), each row as widen_packed makes it
+  const float* x;  // (rows, padded), each row as prepare_packed makes it
   std::ptrdiff_t padded;
   PackedRows weight;
   int depth;  // I
@@ -81,9 +84,11 @@ struct RowFunctions {
 
   /** One row of `n` elements to float32 in pair order, zero-padded. */
   void (*widen[3])(const void* in, int n, float* out);
-  /** The same in even-odd order, and behind it, for groups of affine weights, the sums of its groups:
-   * packed_row_floats() in all. `group` is 0 where no sums are wanted. */
-  void (*widen_packed[3])(const void* in, int n, int group, float* out);
+  /** One row of x as linear_narrow and linear_wide take it: widen(), or what stands in its place. */
+  void (*prepare[3])(const void* in, int n, float* out);
+  /** A row of x as linear_packed takes it: widened in even-odd order, and behind it, for groups of affine
+   * weights, the sums of its groups: packed_row_floats() in all. `group` is 0 where no sums are wanted. */
+  void (*prepare_packed[3])(const void* in, int n, int group, float* out);
   /** One row in pair order to `n` elements, rounded. */
   void (*narrow[3])(const float* in, int n, void* out);
 
@@ -91,6 +96,9 @@ struct RowFunctions {
   void (*linear_narrow[3])(const LinearJob& job, int begin, int end);
   /** The same sums in the same order, through a float32 tile of weights; for many rows. */
   void (*linear_wide[3])(const LinearJob& job, int begin, int end);
+  /** False for packed weights that prepare_packed and linear_packed are not for: see packed_functions().
+   * Null: they take all. */
+  bool (*takes_packed[3])(const PackedRows& weight);
   /** Packed weight rows [begin, end), unpacked once for all rows of x, many or few. */
   void (*linear_packed[3])(const PackedJob& job, int begin, int end);
   /** Row o of packed weights with `depth` elements in the bits of mx::dequantize. */
@@ -128,6 +136,9 @@ constexpr int kTileRows = 8;
 /** Weight rows of one float32 tile, and the floats a wide linear needs as scratch beside `rows` partial sums
  * each. */
 constexpr int kTileColumns = 48;
+constexpr std::size_t narrow_scratch(std::ptrdiff_t padded) {
+  return static_cast<std::size_t>(kNarrowRows * padded) / 2;
+}
 constexpr std::size_t linear_scratch(int rows) {
   return static_cast<std::size_t>(kTileColumns) * (kDepth + static_cast<std::size_t>(rows));
 }
@@ -140,9 +151,11 @@ constexpr int kPackedColumns = 6;
 constexpr int packed_columns(int rows) { return rows > kPackedNarrow ? kTileColumns : kPackedColumns; }
 /** Room for the scales of a block in groups of 16, or its biases, and a vector more. */
 constexpr int kGroupFloats = kPackedDepth / 16 + 16;
-constexpr std::size_t packed_scratch(int rows) {
-  return static_cast<std::size_t>(packed_columns(rows)) *
-         (kPackedDepth + 2 * kGroupFloats + static_cast<std::size_t>(rows));
+constexpr std::size_t packed_scratch(int rows, std::ptrdiff_t padded) {
+  const std::size_t tile = static_cast<std::size_t>(packed_columns(rows)) *
+                           (kPackedDepth + 2 * kGroupFloats + static_cast<std::size_t>(rows));
+  const std::size_t turned = static_cast<std::size_t>(rows + 15) * (padded + 16);
+  return tile > turned ? tile : turned;
 }
 
 /** A row of x for packed weights: whole pairs, then kBlockGroups sums for each block. Affine groups have 32
@@ -158,12 +171,19 @@ constexpr std::ptrdiff_t packed_row_floats(int depth, int pair) {
 /** The functions in use, chosen at the first call. */
 const RowFunctions& row_functions();
 
+/** Those of them that multiply rows of `element` with packed weights: the functions in use, or others where
+ * these do not take such weights. */
+const RowFunctions& packed_functions(Element element, const PackedRows& weight);
+
 /** Changes them, for tests: false if this processor can't run `name`. No kernel may be under way. */
 bool use_isa(const char* name);
 
 #if defined(__x86_64__)
 extern const RowFunctions avx2_functions;
 extern const RowFunctions avx512_functions;
+#if defined(MLX_GEMMA_AMX)
+const RowFunctions& amx_functions();
+#endif
 #endif
 extern const RowFunctions portable_functions;
 

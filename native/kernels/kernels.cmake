@@ -4,6 +4,7 @@
 set(_kernels ${CMAKE_CURRENT_LIST_DIR})
 set(MLX_GEMMA_KERNEL_SOURCES
     ${_kernels}/activation.cpp
+    ${_kernels}/amx.cpp
     ${_kernels}/arrays.cpp
     ${_kernels}/attention.cpp
     ${_kernels}/attention_block.cpp
@@ -13,6 +14,7 @@ set(MLX_GEMMA_KERNEL_SOURCES
     ${_kernels}/experts.cpp
     ${_kernels}/feed_forward_block.cpp
     ${_kernels}/isa.cpp
+    ${_kernels}/isa_amx.cpp
     ${_kernels}/isa_avx2.cpp
     ${_kernels}/isa_avx512.cpp
     ${_kernels}/isa_portable.cpp
@@ -39,9 +41,19 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$" AND NOT CMAKE_OSX_ARC
   endif()
 endif()
 file(GLOB MLX_GEMMA_KERNEL_ROW_SOURCES ${_kernels}/isa_*.cpp)
+if(_avx512)
+  include(CheckCXXCompilerFlag)
+  check_cxx_compiler_flag("-mamx-tile -mamx-bf16" MLX_GEMMA_COMPILER_HAS_AMX)
+  if(MLX_GEMMA_COMPILER_HAS_AMX)
+    set(_amx ${_avx512} -mavx512bw -mavx512vl -mamx-tile -mamx-bf16)
+    add_compile_definitions(MLX_GEMMA_AMX)
+  endif()
+endif()
 set_source_files_properties(${_kernels}/isa_portable.cpp PROPERTIES COMPILE_OPTIONS "${_exact}")
 set_source_files_properties(${_kernels}/isa_avx2.cpp PROPERTIES COMPILE_OPTIONS "${_exact};${_avx2}")
 set_source_files_properties(${_kernels}/isa_avx512.cpp PROPERTIES COMPILE_OPTIONS "${_exact};${_avx512}")
+
+set_source_files_properties(${_kernels}/isa_amx.cpp PROPERTIES COMPILE_OPTIONS "${_exact};${_amx}")
 
 set(MLX_GEMMA_KERNEL_TEST_SOURCES
     ${_kernels}/test/accuracy_test.cpp

@@ -181,8 +181,8 @@ void set_threads(int n);
 /** Threads that a call may use now. */
 int threads();
 
-/** The instruction set in use: "avx512", "avx2", "neon" or "scalar". MLX_GEMMA_ISA forces one that the CPU
- * has. */
+/** The instruction set in use: "amx", "avx512", "avx2", "neon" or "scalar". MLX_GEMMA_ISA forces one that the
+ * CPU has. */
 const char* name();
 
 }  // namespace mlx_gemma::kernels

@@ -18,6 +18,15 @@
 //
 // Packed weights of 4 bits in groups of a pair or more, where V::kSixteen: each weight is rounded once,
 // fma(scale, value, bias), and the sums are those of plain weights, in blocks of kPackedDepth.
+//
+// Rows of bfloat16 on tiles (AMX): the processor sums 32 elements of a row at a time,
+//
+//   for each 32 elements: total += (the chain over the even ones) + (the chain over the odd ones)
+//
+// and takes subnormal numbers for zeros. Packed weights of 4 and 8 bits, in groups of 32 or more:
+//
+//   for each group: sum = the same over the group's value[k] * x[k], in the order that unpacking leaves;
+//                   total += scale * sum; affine: total += bias * (sum of the group's x)
 #include <algorithm>
 
 #include "direct.h"
@@ -28,7 +37,7 @@
 namespace mlx_gemma::kernels {
 namespace {
 
-/** Rows of x as floats, as `weight` takes them: x itself where it already is that. */
+/** Rows of x as `weight` takes them: x itself where it already is that. */
 const float* widened(const WeightView& weight, const RowView& x, std::int64_t row, int rows) {
   const std::ptrdiff_t padded = weight.padded();
   const bool plain =

@@ -28,7 +28,7 @@ inline void widen_even_odd(const T* in, int n, float* out) {
 
 /** See RowFunctions. */
 template <class V, class T>
-void widen_packed(const void* in, int n, int group, float* out) {
+void prepare_packed(const void* in, int n, int group, float* out) {
   widen_even_odd<V>(static_cast<const T*>(in), n, out);
   if (group == 0) return;
   float* sums = out + packed_row_floats(n, V::pair) - packed_row_sums(n);

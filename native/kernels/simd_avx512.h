@@ -107,6 +107,12 @@ struct Avx512 {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(p + lanes), _mm512_cvtps_ph(b, _MM_FROUND_TO_NEAREST_INT));
   }
 
+  /** The first `count` lanes, rounded as store_pair rounds, in their order. */
+  static void store_first(bf16* p, Float a, std::ptrdiff_t count) {
+    const __mmask16 some = static_cast<__mmask16>(count >= lanes ? 0xffff : (1 << count) - 1);
+    _mm512_mask_cvtepi32_storeu_epi16(p, some, _mm512_srli_epi32(bf16_bits(a), 16));
+  }
+
   /** Rounds to the type's precision, as a float. */
   static Float round_to(const float*, Float a) { return a; }
   static Float round_to(const bf16*, Float a) { return _mm512_castsi512_ps(bf16_bits(a)); }

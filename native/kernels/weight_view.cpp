@@ -53,14 +53,15 @@ WeightView::WeightView(const std::vector<array>& weights, const std::optional<Pa
       rows_.scales_type = static_cast<int>(element_of(parts[1], "quantized weight"));
       summed_group_ = packed->group_size;
     }
+    functions_ = &packed_functions(element, rows_);
   }
   padded_ = packed ? packed_row_floats(inputs_, functions_->pair)
                    : (inputs_ + functions_->pair - 1) / functions_->pair * functions_->pair;
 }
 
 void WeightView::widen(const char* x, float* out) const {
-  if (packed_) return functions_->widen_packed[element_](x, inputs_, summed_group_, out);
-  functions_->widen[element_](x, inputs_, out);
+  if (packed_) return functions_->prepare_packed[element_](x, inputs_, summed_group_, out);
+  functions_->prepare[element_](x, inputs_, out);
 }
 
 void WeightView::multiply(int which, const float* x, int rows, int begin, int end, char* out,
@@ -73,7 +74,7 @@ void WeightView::multiply(int which, const float* x, int rows, int begin, int en
                   .rows = rows,
                   .out = out,
                   .out_stride = out_stride,
-                  .scratch = thread_scratch(1, packed_scratch(rows))};
+                  .scratch = thread_scratch(1, packed_scratch(rows, padded_))};
     const std::int64_t scale_size = rows_.biases == nullptr                               ? 1
                                     : rows_.scales_type == static_cast<int>(Element::f32) ? 4
                                                                                           : 2;
@@ -95,9 +96,10 @@ void WeightView::multiply(int which, const float* x, int rows, int begin, int en
                 .out = out,
                 .out_stride = out_stride,
                 .scratch = nullptr};
-  if (rows <= kNarrowRows) return functions_->linear_narrow[element_](job, 0, end - begin);
-  job.scratch = thread_scratch(1, linear_scratch(rows));
-  functions_->linear_wide[element_](job, 0, end - begin);
+  const bool narrow = rows <= kNarrowRows;
+  job.scratch = thread_scratch(1, narrow ? narrow_scratch(padded_) : linear_scratch(rows));
+  const auto& forms = narrow ? functions_->linear_narrow : functions_->linear_wide;
+  forms[element_](job, 0, end - begin);
 }
 
 }  // namespace mlx_gemma::kernels

@@ -20,9 +20,6 @@ inline PackedAs packed_as(const QuantizedWeight& w) { return {w.group_size, w.bi
 /** Inputs of a primitive: `inputs`, then codes, scales and biases. */
 std::vector<array> with_parts(std::vector<array> inputs, const QuantizedWeight& w);
 
-/** Up to here the weights are read from memory as they are; above it converting a tile of them first pays. */
-constexpr int kNarrowRows = 16;
-
 /** Rows of x converted and multiplied at a time in the wide form: they should stay in the outer cache. */
 int wide_rows(int depth);
 
@@ -50,7 +47,7 @@ class WeightView {
   /** True if rows of x that were widened for the other, of the same element type and depth, serve this one.
    */
   bool widens_like(const WeightView& other) const {
-    return packed_ == other.packed_ && summed_group_ == other.summed_group_;
+    return packed_ == other.packed_ && summed_group_ == other.summed_group_ && functions_ == other.functions_;
   }
   /** Row o of a packed matrix in the bits of mx::dequantize. */
   void dequantize(std::int64_t o, char* out) const {

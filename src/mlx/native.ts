@@ -285,7 +285,7 @@ export interface NativeModule {
   readonly version: string;
   readonly mlxVersion: string;
   device(): "cpu" | "gpu";
-  /** What the kernels use: `avx512`, `avx2`, `neon`, `scalar`, or `mlx` where MLX's own operations run. */
+  /** What the kernels use: `amx`, `avx512`, `avx2`, `neon`, `scalar`, or `mlx` where MLX's own operations run. */
   kernels(): string;
   /** Threads of the CPU kernels; 0: one for each physical core. */
   setThreads(n: number): void;

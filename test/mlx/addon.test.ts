@@ -38,7 +38,7 @@ describe("the addon", () => {
     expect(addon().version).toBe(version);
     expect(addon().mlxVersion).toMatch(/^\d+\.\d+/);
     expect(["cpu", "gpu"]).toContain(addon().device());
-    expect(["avx512", "avx2", "neon", "scalar", "mlx"]).toContain(addon().kernels());
+    expect(["amx", "avx512", "avx2", "neon", "scalar", "mlx"]).toContain(addon().kernels());
   });
 
   it("that is missing is one line with the loader's cause", () => {

@@ -91,7 +91,7 @@ const everyValue = AXES.drafts.map(
  *
  * @param isa what MLX_GEMMA_ISA names; nothing runs where the processor has none of it
  */
-export function describeDraftedLogits(isa: "avx512" | "avx2" | "scalar"): void {
+export function describeDraftedLogits(isa: "amx" | "avx512" | "avx2" | "scalar"): void {
   describe.runIf(canRun(isa))(`drafted logits on ${isa}`, () => {
     afterAll(() => addon().setThreads(0));
 

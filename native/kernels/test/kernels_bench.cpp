@@ -214,10 +214,10 @@ void bench_rows(int outputs, int inputs) {
                                      .mode = k::QuantizationMode::affine};
   for (const int rows : {1, 2, 4, 8, 16, 64}) {
     const mx::array x = random({rows, inputs}, mx::bfloat16);
-    std::vector<float> wide(rows * padded), scratch(k::packed_scratch(rows));
+    std::vector<float> wide(rows * padded), scratch(k::packed_scratch(rows, padded));
     for (int r = 0; r < rows; ++r) {
-      functions.widen_packed[0](x.data<mx::bfloat16_t>() + r * inputs, inputs, p.group_size,
-                                wide.data() + r * padded);
+      functions.prepare_packed[0](x.data<mx::bfloat16_t>() + r * inputs, inputs, p.group_size,
+                                  wide.data() + r * padded);
     }
     std::vector<std::uint16_t> out(static_cast<std::size_t>(rows) * outputs);
     const k::PackedJob job{wide.data(), padded,     rows_of_weight, inputs,

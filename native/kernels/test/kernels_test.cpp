@@ -160,7 +160,7 @@ int main(int argc, char** argv) {
   // MLX_GEMMA_ISA forces one, as in the product: then the others are not tried.
   const char* forced = std::getenv("MLX_GEMMA_ISA");
   name();  // throws where this processor can't run it
-  for (const char* isa : {"scalar", "neon", "avx2", "avx512"}) {
+  for (const char* isa : {"scalar", "neon", "avx2", "avx512", "amx"}) {
     const bool wanted = forced == nullptr || *forced == '\0' || std::string(forced) == isa;
     if (!wanted || !use_isa(isa) || std::string(name()) != isa) continue;
     std::printf("%s\n", isa);
