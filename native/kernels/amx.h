@@ -12,6 +12,6 @@ bool available();
 
 /** Rows of a tile, and elements of bfloat16 in one. */
 constexpr int kRows = 16;
-constexpr int kDepth = 32;
+constexpr int kTileDepth = 32;
 
 }  // namespace mlx_gemma::kernels::amx

@@ -104,10 +104,10 @@ inline __mmask16 first_lanes(std::ptrdiff_t count) {
 
 /** Row x of `n` elements, then zeros up to whole tiles. */
 inline void copy_row(const bf16* x, int n, bf16* out) {
-  const int whole = n / kDepth * kDepth;
-  for (int k = 0; k < whole; k += kDepth) _mm512_storeu_si512(out + k, _mm512_loadu_si512(x + k));
+  const int whole = n / kTileDepth * kTileDepth;
+  for (int k = 0; k < whole; k += kTileDepth) _mm512_storeu_si512(out + k, _mm512_loadu_si512(x + k));
   if (whole == n) return;
-  for (int k = whole; k < whole + kDepth; ++k) out[k] = k < n ? x[k] : bf16{};
+  for (int k = whole; k < whole + kTileDepth; ++k) out[k] = k < n ? x[k] : bf16{};
 }
 
 /** Columns of the tiles of B that hold so many rows of x, at most 16: a vector holds some rows of such a
@@ -126,7 +126,7 @@ inline void turn_rows(const float* x, std::ptrdiff_t stride, int rows, int colum
   const auto element = [&](int r, int k) {
     return arrange(_mm512_loadu_si512(reinterpret_cast<const bf16*>(x + r * stride) + k));
   };
-  for (int k = 0; k < depth; k += kDepth, out += kDepth / 2 * columns) {
+  for (int k = 0; k < depth; k += kTileDepth, out += kTileDepth / 2 * columns) {
     if (columns == 1) {
       _mm512_storeu_si512(out, element(0, k));
       continue;

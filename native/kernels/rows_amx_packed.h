@@ -8,7 +8,7 @@ namespace mlx_gemma::kernels::amx {
 
 /** Packed weights that this file multiplies. */
 inline bool takes(const PackedRows& w) {
-  return w.group_size % kDepth == 0 &&
+  return w.group_size % kTileDepth == 0 &&
          (w.mode == QuantizationMode::affine ? w.bits == 4 || w.bits == 8
                                              : w.mode == QuantizationMode::mxfp4);
 }
@@ -23,7 +23,7 @@ inline void prepare_packed_row(const void* in, int n, int group, float* out) {
     const int end = n - k < kPackedDepth ? n : k + kPackedDepth;
     for (int g = 0; k + g * group < end; ++g) {
       __m512 sum = _mm512_setzero_ps();
-      for (int i = 0; i < group; i += kDepth) {
+      for (int i = 0; i < group; i += kTileDepth) {
         __m512 even, odd;
         Avx512::load_pair(row + k + g * group + i, even, odd);
         sum = _mm512_add_ps(_mm512_add_ps(sum, even), odd);
@@ -99,15 +99,15 @@ class PackedRun {
 
  private:
   static constexpr bool kAffine = M == QuantizationMode::affine;
-  static constexpr int kElements = kGroups * G * kDepth;
+  static constexpr int kElements = kGroups * G * kTileDepth;
   static constexpr int kGroupBytes = G * kTileBytes;
 
   Block at(int o, int k) const {
-    const int left = (job_.depth - k) / (G * kDepth);
+    const int left = (job_.depth - k) / (G * kTileDepth);
     return {o, end_ - o < kRows ? end_ - o : kRows, k, left < kGroups ? left : kGroups};
   }
   void unpack(const Block& block, int g, int side) {
-    unpack_tiles<B, M, G>(job_.weight, job_.depth, block.o, block.count, block.k + g * G * kDepth,
+    unpack_tiles<B, M, G>(job_.weight, job_.depth, block.o, block.count, block.k + g * G * kTileDepth,
                           unpacked_[side] + g * kGroupBytes);
   }
 
@@ -122,7 +122,8 @@ class PackedRun {
         if (last && g < next_groups) unpack(next, g, 1 - side);
         if (g >= block.groups) continue;
         const std::uint8_t* tile = unpacked_[side] + g * kGroupBytes;
-        const std::uint32_t* x_tile = x_.tiles + b * x_.tiles_step + (block.k / 2 + g * G * kDepth / 2) * N;
+        const std::uint32_t* x_tile =
+            x_.tiles + b * x_.tiles_step + (block.k / 2 + g * G * kTileDepth / 2) * N;
         g % 2 == 0 ? multiply_group<0>(tile, x_tile, sums_[g]) : multiply_group<1>(tile, x_tile, sums_[g]);
       }
       add_sums(block, b);
@@ -136,7 +137,7 @@ class PackedRun {
       load<3 + 2 * P>(x_tile, N * 4);
       multiply<S, 2 + 2 * P, 3 + 2 * P>();
       tile += kTileBytes;
-      x_tile += kDepth / 2 * N;
+      x_tile += kTileDepth / 2 * N;
     };
     zero<S>();
     step.template operator()<S>();
@@ -147,7 +148,7 @@ class PackedRun {
   }
 
   void add_sums(const Block& block, int b) {
-    const float* x_sums = x_.sums + b * x_.sums_step + block.k / (G * kDepth) * 16;
+    const float* x_sums = x_.sums + b * x_.sums_step + block.k / (G * kTileDepth) * 16;
 #pragma GCC unroll 16
     for (int v = 0; v < N; ++v) {
       const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);

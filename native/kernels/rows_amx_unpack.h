@@ -174,7 +174,7 @@ constexpr int kAheadBytes = 1024;
 /** G tiles of A: 32 G elements of rows [o, o + count), from element k on. */
 template <int B, QuantizationMode M, int G>
 inline void unpack_tiles(const PackedRows& w, int depth, int o, int count, int k, std::uint8_t* tiles) {
-  constexpr int kBytes = kDepth * B / 8;
+  constexpr int kBytes = kTileDepth * B / 8;
   const Unpack<B, M> unpack;
   const std::uint8_t* codes = w.codes + o * w.codes_stride + k * B / 8;
   const std::ptrdiff_t left = (depth - k) * B / 8;  // to the end of the row, where the next 16 rows go on
