@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { FOX, generate, NO_TERMINAL, onTerminal } from "./helpers.js";
 
-const ENDLESS = ["--draft", "assistant", "--ignore-eos", "-n", "30000"];
+const ENDLESS = ["--draft", "assistant", "--draft-tokens", "3", "--ignore-eos", "-n", "30000"];
 const ids = (count: number) => Array.from({ length: count }, (_, index) => 300 + (index % 3000)).join(",");
 const LONG_IDS = ids(20_000);
 const CTRL_C = "\u0003";
