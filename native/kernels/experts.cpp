@@ -55,7 +55,7 @@ std::vector<Part> parts_of(const WeightView& m, const Routing& routing) {
   const double fair = work / task_count(work, 1 << 20);
   std::vector<Part> parts;
   for (const Part& block : blocks) {
-    const int unit = WeightView::unit(block.rows), units = (m.outputs() + unit - 1) / unit;
+    const int unit = m.unit(block.rows), units = (m.outputs() + unit - 1) / unit;
     const int wanted = static_cast<int>(work_of(m, block.rows) / fair + 0.5);
     const int pieces = std::clamp(wanted, 1, units);
     for (int i = 0; i < pieces; ++i) {

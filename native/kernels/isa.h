@@ -81,6 +81,9 @@ struct SoftmaxState {
 struct RowFunctions {
   const char* name;
   int pair;
+  /** Elements whose products put all rows of x in another order first, at every call: few calls are better.
+   */
+  bool turns_x[3];
 
   /** One row of `n` elements to float32 in pair order, zero-padded. */
   void (*widen[3])(const void* in, int n, float* out);

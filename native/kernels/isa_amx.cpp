@@ -12,6 +12,7 @@ const RowFunctions& amx_functions() {
     RowFunctions f = avx512_functions;
     constexpr int kBf16 = static_cast<int>(Element::bf16);
     f.name = "amx";
+    f.turns_x[kBf16] = true;
     f.takes_packed[kBf16] = amx::takes;
     f.prepare[kBf16] = amx::prepare_row;
     f.prepare_packed[kBf16] = amx::prepare_packed_row;

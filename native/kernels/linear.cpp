@@ -56,7 +56,7 @@ const float* widened(const WeightView& weight, const RowView& x, std::int64_t ro
 /** Rows [row, row + rows) of x with all parts, which take them widened alike. */
 void multiply(const RowView& x, std::int64_t row, int rows, const direct::LinearPart* parts, int count) {
   // Tasks take whole groups of weight rows, and count through all parts.
-  const int unit = WeightView::unit(rows);
+  const int unit = parts[0].weight->unit(rows);
   const auto units_of = [&](const direct::LinearPart& part) {
     return (part.end - part.begin + unit - 1) / unit;
   };
@@ -68,7 +68,8 @@ void multiply(const RowView& x, std::int64_t row, int rows, const direct::Linear
   }
   const float* wide = widened(*parts[0].weight, x, row, rows);
   // One row waits for its weights about as long as two would.
-  const int tasks = task_count(columns * parts[0].weight->inputs() * std::max(rows, 2) / 2, units);
+  const int tasks = task_count(columns * parts[0].weight->inputs() * std::max(rows, 2) / 2,
+                               parts[0].weight->most_tasks(units));
   parallel_for(tasks, [&](int task) {
     int begin = static_cast<int>(static_cast<std::int64_t>(units) * task / tasks);
     int end = static_cast<int>(static_cast<std::int64_t>(units) * (task + 1) / tasks);

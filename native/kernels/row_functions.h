@@ -17,6 +17,7 @@ constexpr RowFunctions functions(const char* name) {
   return RowFunctions{
       .name = name,
       .pair = V::pair,
+      .turns_x = {},
       .widen = MLX_GEMMA_EACH_TYPE(widen),
       .prepare = MLX_GEMMA_EACH_TYPE(widen),
       .prepare_packed = MLX_GEMMA_EACH_TYPE(prepare_packed),

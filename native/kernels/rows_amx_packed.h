@@ -58,12 +58,16 @@ inline PackedX turn_x(const PackedJob& job) {
     const auto arrange = [&](__m512i row) { return B == 4 ? _mm512_permutexvar_epi16(order, row) : row; };
     turn_rows(x, job.padded, rows, N, job.depth, arrange, out.tiles + b * out.tiles_step);
     if (job.weight.mode != QuantizationMode::affine) continue;
+    const __m512i column = _mm512_and_si512(
+        _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), _mm512_set1_epi32(N - 1));
+    const __mmask16 there = _mm512_cmplt_epi32_mask(column, _mm512_set1_epi32(rows));
+    const __m512i row_of_lane = _mm512_mullo_epi32(column, _mm512_set1_epi32(static_cast<int>(job.padded)));
     const float* of_row = x + job.padded - packed_row_sums(job.depth);
     for (int g = 0; g < groups; ++g) {
       const int per_block = kPackedDepth / job.weight.group_size;
       const float* at = of_row + g / per_block * kBlockGroups + g % per_block;
-      float* sums = out.sums + b * out.sums_step + g * 16;
-      for (int i = 0; i < 16; ++i) sums[i] = i % N < rows ? at[i % N * job.padded] : 0.0f;
+      const __m512 sums = _mm512_mask_i32gather_ps(_mm512_setzero_ps(), there, row_of_lane, at, 4);
+      _mm512_storeu_ps(out.sums + b * out.sums_step + g * 16, sums);
     }
   }
   return out;

@@ -1,6 +1,7 @@
 // The weights of a linear layer, plain or packed, or a stack of such matrices, as a task can carry them.
 #pragma once
 
+#include <algorithm>
 #include <optional>
 #include <vector>
 
@@ -55,7 +56,9 @@ class WeightView {
   }
 
   /** Parts of the outputs that are worth a task begin at multiples of this. */
-  static int unit(int rows) { return rows > kNarrowRows ? kTileColumns : 24; }
+  int unit(int rows) const { return rows > kNarrowRows || turns_x() ? kTileColumns : 24; }
+  /** The most tasks into which to split that many units. */
+  int most_tasks(int units) const { return turns_x() ? std::min(units, 2 * threads()) : units; }
 
   /**
    * Rows of x, widened, times rows [begin, end) of matrix `which`. Row r, column `begin` of the result comes
@@ -65,6 +68,8 @@ class WeightView {
                 std::int64_t out_stride) const;
 
  private:
+  bool turns_x() const { return functions_->turns_x[element_]; }
+
   const RowFunctions* functions_ = nullptr;
   int element_ = 0;
   std::int64_t size_ = 0;
