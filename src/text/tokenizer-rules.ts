@@ -90,8 +90,9 @@ function checkSteps(section: unknown, list: StepList, known: Steps, where: strin
     const factor = typeof type === "string" && Object.hasOwn(known, type) ? known[type] : undefined;
     if (factor === undefined) throw unsupported(where, "a step of type", describe(type));
     growth *= factor === "pattern" ? growthOf(step, where) : factor;
-    if (type === "Prepend" && bytesOf(step.prepend) > MAX_PREPENDED)
-      throw unsupported(where, "Prepend", `a text of ${bytesOf(step.prepend)} bytes`);
+    const prepended = bytesOf(step.prepend); // the package ends the process where there are none
+    if (type === "Prepend" && (prepended === 0 || prepended > MAX_PREPENDED))
+      throw unsupported(where, "Prepend", `a text of ${prepended} bytes`);
   }
   if (growth > MAX_GROWTH)
     throw checkpointError(

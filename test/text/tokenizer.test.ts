@@ -183,6 +183,12 @@ describe("tokenizer.json", () => {
       "continuing_subword_prefix",
     ],
     [
+      "an empty text to prepend, which ends the process",
+      { normalizer: { type: "Prepend", prepend: "" } },
+      "unsupported",
+      "Prepend: found a text of 0 bytes",
+    ],
+    [
       "replacements that explode",
       {
         normalizer: steps(

@@ -88,10 +88,10 @@ export const TARGETS = {
     for (const { name } of weights) rules?.of(name.replace(/\.weight$/, "")).parameters();
   },
   tokenizer(bytes) {
-    used(readTokenizer(bytes, "tokenizer.json").text);
+    return used(readTokenizer(bytes, "tokenizer.json").text);
   },
   "tokenizer-unchecked"(bytes) {
-    used(bytes.toString("utf8"));
+    return used(bytes.toString("utf8"));
   },
   async template(bytes) {
     const folder = mkdtempSync(join(tmpdir(), "mlx-gemma-fuzz-"));
