@@ -42,8 +42,10 @@ const DECODERS: Steps = {
   Metaspace: 1,
 };
 
+const POST_PROCESSORS: Steps = { TemplateProcessing: 1, ByteLevel: 1 };
+
 /** Where a `Sequence` of each section has its steps. */
-type StepList = "normalizers" | "pretokenizers" | "decoders";
+type StepList = "normalizers" | "pretokenizers" | "decoders" | "processors";
 type Steps = Readonly<Record<string, number | "pattern">>;
 
 /**
@@ -63,6 +65,23 @@ export function checkTokenizer({ top, model }: TokenizerSections, file: string):
   checkSteps(top.get("normalizer"), "normalizers", NORMALIZERS, `${file}: normalizer`);
   checkSteps(top.get("pre_tokenizer"), "pretokenizers", PRE_TOKENIZERS, `${file}: pre_tokenizer`);
   checkSteps(top.get("decoder"), "decoders", DECODERS, `${file}: decoder`);
+  const after = `${file}: post_processor`;
+  checkSteps(top.get("post_processor"), "processors", POST_PROCESSORS, after);
+  for (const step of stepsOf(top.get("post_processor"), "processors", after)) checkTemplate(step, after);
+}
+
+/** What a template puts around one text: the package looks up neither the text nor its tokens before it takes them. */
+function checkTemplate({ type, single, special_tokens: tokens }: Json, where: string): void {
+  if (type !== "TemplateProcessing") return;
+  const known = new Set(isObject(tokens) ? Object.keys(tokens) : []);
+  const idOf = (piece: unknown) => (isObject(piece) ? piece.id : undefined);
+  const pieces: readonly unknown[] = Array.isArray(single) ? single : [undefined];
+  for (const piece of pieces) {
+    if (isObject(piece) && idOf(piece.Sequence) === "A") continue;
+    const token = isObject(piece) ? idOf(piece.SpecialToken) : undefined;
+    if (typeof token === "string" && known.has(token)) continue;
+    throw unsupported(where, "a piece of TemplateProcessing", describe(token ?? piece));
+  }
 }
 
 /** The steps of a section: a `Sequence`'s own, however deep. @throws MlxGemmaError `checkpoint` */

@@ -183,6 +183,25 @@ describe("tokenizer.json", () => {
       "continuing_subword_prefix",
     ],
     [
+      "a template with a second text, which ends the process",
+      {
+        post_processor: {
+          type: "TemplateProcessing",
+          single: [{ Sequence: { id: "B", type_id: 0 } }],
+          pair: [],
+          special_tokens: {},
+        },
+      },
+      "unsupported",
+      "post_processor: a piece of TemplateProcessing: found",
+    ],
+    [
+      "a post-processor of BERT's",
+      { post_processor: { type: "BertProcessing" } },
+      "unsupported",
+      "BertProcessing",
+    ],
+    [
       "an empty text to prepend, which ends the process",
       { normalizer: { type: "Prepend", prepend: "" } },
       "unsupported",
