@@ -65,14 +65,11 @@ export function checkTokenizer({ top, model }: TokenizerSections, file: string):
   checkSteps(top.get("normalizer"), "normalizers", NORMALIZERS, `${file}: normalizer`);
   checkSteps(top.get("pre_tokenizer"), "pretokenizers", PRE_TOKENIZERS, `${file}: pre_tokenizer`);
   checkSteps(top.get("decoder"), "decoders", DECODERS, `${file}: decoder`);
-  const after = `${file}: post_processor`;
-  checkSteps(top.get("post_processor"), "processors", POST_PROCESSORS, after);
-  for (const step of stepsOf(top.get("post_processor"), "processors", after)) checkTemplate(step, after);
+  checkSteps(top.get("post_processor"), "processors", POST_PROCESSORS, `${file}: post_processor`);
 }
 
 /** What a template puts around one text: the package looks up neither the text nor its tokens before it takes them. */
-function checkTemplate({ type, single, special_tokens: tokens }: Json, where: string): void {
-  if (type !== "TemplateProcessing") return;
+function checkTemplate({ single, special_tokens: tokens }: Json, where: string): void {
   const known = new Set(isObject(tokens) ? Object.keys(tokens) : []);
   const idOf = (piece: unknown) => (isObject(piece) ? piece.id : undefined);
   const pieces: readonly unknown[] = Array.isArray(single) ? single : [undefined];
@@ -112,6 +109,7 @@ function checkSteps(section: unknown, list: StepList, known: Steps, where: strin
     const prepended = bytesOf(step.prepend); // the package ends the process where there are none
     if (type === "Prepend" && (prepended === 0 || prepended > MAX_PREPENDED))
       throw unsupported(where, "Prepend", `a text of ${prepended} bytes`);
+    if (type === "TemplateProcessing") checkTemplate(step, where);
   }
   if (growth > MAX_GROWTH)
     throw checkpointError(
