@@ -100,7 +100,10 @@ export const PROMISES = [
     "test/text/tokenizer.test.ts",
     "test/text/chat-template.test.ts",
   ]),
-  vitest("hostile-hub", "a hub server's hostile answers", ["test/checkpoint/hub/hostile.test.ts"]),
+  vitest("hostile-hub", "a hub server's hostile answers", [
+    "test/checkpoint/hub/hostile.test.ts",
+    "test/checkpoint/hub/network.test.ts",
+  ]),
   {
     promise: "kernels and threads touch only their own memory, and at the right time",
     command: "npm run test:sanitizers",

@@ -1,7 +1,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach } from "vitest";
+import { afterEach, beforeEach, expect } from "vitest";
 import { type HubEnvironment, hubEnvironment } from "../../../src/checkpoint/hub/environment.js";
 import {
   type HubProgress,
@@ -9,6 +9,7 @@ import {
   type ResolveOptions,
   resolveRepo,
 } from "../../../src/checkpoint/hub/index.js";
+import { MlxGemmaError } from "../../../src/errors.js";
 import { FakeHub } from "./fake-hub.js";
 
 export const ID = "org/gemma";
@@ -98,4 +99,19 @@ export function holds(folder: string, files: Readonly<Record<string, string | Bu
   return Object.entries(files).every(([name, data]) =>
     readFileSync(join(folder, name)).equals(Buffer.from(data)),
   );
+}
+
+/** The message of what a download ends with: one line that says what to do, without the token. */
+export async function failureOf(
+  download: Promise<unknown>,
+  code: "hub" | "disk" | "checkpoint" | "usage",
+): Promise<string> {
+  const error: unknown = await download.catch((reason: unknown) => reason);
+  expect(error).toBeInstanceOf(MlxGemmaError);
+  if (!(error instanceof MlxGemmaError)) return "";
+  expect(error.code).toBe(code);
+  expect(error.message).not.toMatch(/\p{C}/u);
+  expect(error.message).not.toContain(TOKEN);
+  expect(error.message).toMatch(/; /);
+  return error.message;
 }
