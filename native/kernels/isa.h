@@ -136,12 +136,14 @@ struct RowFunctions {
 /** Rows that attend_block takes at most. */
 constexpr int kTileRows = 8;
 
-/** Weight rows of one float32 tile, and the floats a wide linear needs as scratch beside `rows` partial sums
- * each. */
-constexpr int kTileColumns = 48;
+/** The floats a narrow linear may need as scratch: its rows of x once more, in two bytes an element. */
 constexpr std::size_t narrow_scratch(std::ptrdiff_t padded) {
   return static_cast<std::size_t>(kNarrowRows * padded) / 2;
 }
+
+/** Weight rows of one float32 tile, and the floats a wide linear needs as scratch beside `rows` partial sums
+ * each. */
+constexpr int kTileColumns = 48;
 constexpr std::size_t linear_scratch(int rows) {
   return static_cast<std::size_t>(kTileColumns) * (kDepth + static_cast<std::size_t>(rows));
 }

@@ -52,7 +52,6 @@ endif()
 set_source_files_properties(${_kernels}/isa_portable.cpp PROPERTIES COMPILE_OPTIONS "${_exact}")
 set_source_files_properties(${_kernels}/isa_avx2.cpp PROPERTIES COMPILE_OPTIONS "${_exact};${_avx2}")
 set_source_files_properties(${_kernels}/isa_avx512.cpp PROPERTIES COMPILE_OPTIONS "${_exact};${_avx512}")
-
 set_source_files_properties(${_kernels}/isa_amx.cpp PROPERTIES COMPILE_OPTIONS "${_exact};${_amx}")
 
 set(MLX_GEMMA_KERNEL_TEST_SOURCES

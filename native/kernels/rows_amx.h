@@ -57,6 +57,11 @@ inline void multiply() {
   asm volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(Sums), "i"(A), "i"(B));
 }
 
+/** The number of each lane. */
+inline __m512i lane_numbers() {
+  return _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+}
+
 /** The lower 16 bits of each lane as a float. */
 inline __m512 to_float(bf16, __m512i a) { return _mm512_castsi512_ps(_mm512_slli_epi32(a, 16)); }
 inline __m512 to_float(f16, __m512i a) { return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(a)); }
@@ -156,8 +161,7 @@ inline void turn_rows(const float* x, std::ptrdiff_t stride, int rows, int colum
  * + r * out_stride. */
 template <int N>
 inline void store_columns(const float* sums, int rows, bf16* out, std::ptrdiff_t out_stride, int count) {
-  const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-  const __m512i apart = _mm512_mullo_epi32(lanes, _mm512_set1_epi32(N));
+  const __m512i apart = _mm512_mullo_epi32(lane_numbers(), _mm512_set1_epi32(N));
   for (int r = 0; r < rows; ++r) {
     const float* from = sums + r / N * 16 * N + r % N;
     Avx512::store_first(out + r * out_stride,

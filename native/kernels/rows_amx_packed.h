@@ -51,15 +51,14 @@ inline PackedX turn_x(const PackedJob& job) {
   out.tiles = reinterpret_cast<std::uint32_t*>(job.scratch);
   out.sums = job.scratch + blocks * out.tiles_step;
   out.totals = out.sums + blocks * out.sums_step;
-  const __m512i order = _mm512_load_si512(kOrder<B>.at);
+  const __m512i order = _mm512_load_si512(kNibbleOrder.at);
   for (int b = 0; b < blocks; ++b) {
     const float* x = job.x + b * N * job.padded;
     const int rows = job.rows - b * N < N ? job.rows - b * N : N;
     const auto arrange = [&](__m512i row) { return B == 4 ? _mm512_permutexvar_epi16(order, row) : row; };
     turn_rows(x, job.padded, rows, N, job.depth, arrange, out.tiles + b * out.tiles_step);
     if (job.weight.mode != QuantizationMode::affine) continue;
-    const __m512i column = _mm512_and_si512(
-        _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), _mm512_set1_epi32(N - 1));
+    const __m512i column = _mm512_and_si512(lane_numbers(), _mm512_set1_epi32(N - 1));
     const __mmask16 there = _mm512_cmplt_epi32_mask(column, _mm512_set1_epi32(rows));
     const __m512i row_of_lane = _mm512_mullo_epi32(column, _mm512_set1_epi32(static_cast<int>(job.padded)));
     const float* of_row = x + job.padded - packed_row_sums(job.depth);
@@ -155,9 +154,8 @@ class PackedRun {
     const float* x_sums = x_.sums + b * x_.sums_step + block.k / (G * kTileDepth) * 16;
 #pragma GCC unroll 16
     for (int v = 0; v < N; ++v) {
-      const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-      const __m512i row =
-          _mm512_add_epi32(_mm512_srli_epi32(lanes, __builtin_ctz(N)), _mm512_set1_epi32(v * 16 / N));
+      const __m512i row = _mm512_add_epi32(_mm512_srli_epi32(lane_numbers(), __builtin_ctz(N)),
+                                           _mm512_set1_epi32(v * 16 / N));
       const auto of_row = [&](__m512 a) { return N == 1 ? a : _mm512_permutexvar_ps(row, a); };
       float* total = x_.totals + (b * N + v) * 16;  // of (16, N)
       __m512 sum = block.k == 0 ? _mm512_setzero_ps() : _mm512_loadu_ps(total);

@@ -116,27 +116,35 @@ constexpr NibbleTable kNibbles;
 template <int B, QuantizationMode M>
 constexpr float kAdded = B == 4 && M == QuantizationMode::affine ? 16.0f : 0.0f;
 
-/** The order in which unpack() leaves 32 elements: element of each lane. */
-template <int B>
-struct Order {
+/** The order in which 32 elements of four bits are unpacked: element of each lane. Those of eight bits keep
+ * their own. */
+struct NibbleOrder {
   alignas(64) std::uint16_t at[32] = {};
-  constexpr Order() {
+  constexpr NibbleOrder() {
     for (int pair = 0; pair < 16; ++pair) {
-      const int first = B == 4 ? 8 * (pair % 4) + pair / 4 : 2 * pair;
+      const int first = 8 * (pair % 4) + pair / 4;
       at[2 * pair] = static_cast<std::uint16_t>(first);
-      at[2 * pair + 1] = static_cast<std::uint16_t>(first + (B == 4 ? 4 : 1));
+      at[2 * pair + 1] = static_cast<std::uint16_t>(first + 4);
     }
   }
 };
-template <int B>
-constexpr Order<B> kOrder;
+constexpr NibbleOrder kNibbleOrder;
 
-/**
- * Turns codes into what they stand for, plus kAdded. Of four bits nibbles 0 to 3 of each word, and 4 to 7 in
- * the upper halves, come to the same bits, a quarter of the vector each.
- */
+/** Turns 32 codes from p into what they stand for, plus kAdded. */
 template <int B, QuantizationMode M>
 struct Unpack {
+  __m512i operator()(const std::uint8_t* p) const {
+    const __m512i halves = _mm512_cvtepu8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+    const __m512 even = _mm512_cvtepi32_ps(_mm512_and_si512(halves, _mm512_set1_epi32(0xffff)));
+    const __m512 odd = _mm512_cvtepi32_ps(_mm512_srli_epi32(halves, 16));
+    return _mm512_or_si512(_mm512_srli_epi32(_mm512_castps_si512(even), 16), _mm512_castps_si512(odd));
+  }
+};
+
+/** Of four bits: nibbles 0 to 3 of each word, and 4 to 7 in the upper halves, come to the same bits, a
+ * quarter of the vector each. */
+template <QuantizationMode M>
+struct Unpack<4, M> {
   __m512i counts, table;
 
   Unpack() {
@@ -150,21 +158,13 @@ struct Unpack {
     asm("" : "+v"(counts), "+v"(table));  // GCC would rather read them at each use
   }
 
-  /** 32 codes from p. */
   __m512i operator()(const std::uint8_t* p) const {
-    if constexpr (B == 4) {
-      const __m512i words = _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
-      if constexpr (M != QuantizationMode::affine)
-        return _mm512_permutexvar_epi16(_mm512_srlv_epi32(words, counts), table);
-      constexpr int kAndOr = 0xea;  // (a & b) | c
-      return _mm512_ternarylogic_epi32(_mm512_rorv_epi32(words, counts), table, _mm512_set1_epi16(0x4180),
-                                       kAndOr);
-    } else {
-      const __m512i halves = _mm512_cvtepu8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
-      const __m512 even = _mm512_cvtepi32_ps(_mm512_and_si512(halves, _mm512_set1_epi32(0xffff)));
-      const __m512 odd = _mm512_cvtepi32_ps(_mm512_srli_epi32(halves, 16));
-      return _mm512_or_si512(_mm512_srli_epi32(_mm512_castps_si512(even), 16), _mm512_castps_si512(odd));
-    }
+    const __m512i words = _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+    if constexpr (M != QuantizationMode::affine)
+      return _mm512_permutexvar_epi16(_mm512_srlv_epi32(words, counts), table);
+    constexpr int kAndOr = 0xea;  // (a & b) | c
+    return _mm512_ternarylogic_epi32(_mm512_rorv_epi32(words, counts), table, _mm512_set1_epi16(0x4180),
+                                     kAndOr);
   }
 };
 
