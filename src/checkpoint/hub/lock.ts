@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { link, mkdir, readdir, readFile, stat, unlink, utimes, writeFile } from "node:fs/promises";
+import { link, mkdir, readdir, readFile, rename, stat, unlink, utimes, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { isAlive } from "../../process-alive.js";
 import type { Patience } from "./environment.js";
@@ -33,7 +33,7 @@ interface Owner {
 
 /** Seconds between two looks at a lock that another has. */
 const LOOK = 0.2;
-/** A lock on the breaking of locks is held for a moment; older than this, its owner died. */
+/** A lock on the breaking of locks is held for a moment; older than this, its owner, wherever it is, died. */
 const BREAKING_MS = 10_000;
 /** What systems without hard links say. */
 const NO_LINKS = ["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK"];
@@ -47,7 +47,7 @@ const NO_LINKS = ["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK"];
 export async function takeLock(path: string, options: LockOptions): Promise<BlobLock | undefined> {
   const { patience, signal, isDone, onWait } = options;
   await mkdir(dirname(path), { recursive: true });
-  const own: Owner = { pid: process.pid, machine: machine(), id: randomUUID() };
+  const own = ownerHere();
   let takenOver = false;
   let seen = "";
   let since = 0;
@@ -89,14 +89,17 @@ export async function isLocked(path: string): Promise<boolean> {
 
 /** Removes the locks of a folder whose owners are dead, and what killed ones left of breaking a lock. */
 export async function removeDeadLocks(folder: string): Promise<void> {
-  for (const name of await readdir(folder)) {
-    const path = join(folder, name);
-    if (name.endsWith(".lock.breaking")) await removeOldGuard(path);
+  const names = await readdir(folder);
+  for (const name of names) if (name.endsWith(".lock.breaking")) await removeDeadGuard(join(folder, name));
+  for (const name of names) {
     if (!name.endsWith(".mlx-gemma.lock")) continue;
+    const path = join(folder, name);
     const text = (await look(path))?.text;
     if (text !== undefined && isDead(parseOwner(text))) await breakLock(path, text);
   }
 }
+
+const ownerHere = (): Owner => ({ pid: process.pid, machine: machine(), id: randomUUID() });
 
 function isDead(owner: Owner | undefined): boolean {
   return owner !== undefined && owner.machine === machine() && !isAlive(owner.pid);
@@ -162,8 +165,8 @@ async function look(path: string): Promise<{ readonly text: string; readonly sig
 /** Removes a lock whose text is still the one that was judged. One process at a time, or two would both take it. */
 async function breakLock(path: string, text: string): Promise<boolean> {
   const guard = `${path}.breaking`;
-  if (!(await create(guard, ""))) {
-    await removeOldGuard(guard);
+  if (!(await create(guard, JSON.stringify(ownerHere())))) {
+    await removeDeadGuard(guard);
     await pause(LOOK / 4, undefined);
     return false;
   }
@@ -176,9 +179,22 @@ async function breakLock(path: string, text: string): Promise<boolean> {
   }
 }
 
-async function removeOldGuard(guard: string): Promise<void> {
+/** Removes the guard of a process that died while it broke a lock. */
+async function removeDeadGuard(guard: string): Promise<void> {
+  const found = await look(guard);
   const stats = await stat(guard).catch(() => undefined);
-  if (stats && Date.now() - stats.mtimeMs > BREAKING_MS) await unlink(guard).catch(() => {});
+  if (!found || !stats) return;
+  if (!isDead(parseOwner(found.text)) && Date.now() - stats.mtimeMs <= BREAKING_MS) return;
+  // Another may have removed it meanwhile and made its own, which must stay: a rename takes one or the other.
+  const aside = temporaryPath(dirname(guard));
+  try {
+    await rename(guard, aside);
+    if ((await look(aside))?.text !== found.text) await link(aside, guard).catch(() => {});
+  } catch (error) {
+    if (errorCode(error) !== "ENOENT") throw error;
+  } finally {
+    await unlink(aside).catch(() => {});
+  }
 }
 
 function parseOwner(text: string): Owner | undefined {

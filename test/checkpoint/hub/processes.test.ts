@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import {
   existsSync,
   mkdirSync,
@@ -12,7 +12,8 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import { takeLock } from "../../../src/checkpoint/hub/lock.js";
+import { removeDeadLocks, takeLock } from "../../../src/checkpoint/hub/lock.js";
+import { machine } from "../../../src/checkpoint/hub/temporary.js";
 import { fixture, holds, ID, noise, REPO } from "./download-fixture.js";
 import { sha256, storageEtag } from "./fake-hub.js";
 
@@ -256,6 +257,30 @@ describe("a lock", () => {
     expect(await lock?.held()).toBe(false);
     await lock?.release();
     expect(existsSync(path())).toBe(true);
+  });
+
+  it("goes at once where the one that was breaking it was killed, too", async () => {
+    const name = (pid: number) => join(fix.cache, ".locks", `${pid}.mlx-gemma.lock`);
+    const dead = (id: string) =>
+      JSON.stringify({ pid: spawnSync(process.execPath, ["-e", ""]).pid, machine: machine(), id });
+    mkdirSync(join(fix.cache, ".locks"));
+    for (const pid of [1, 2]) {
+      writeFileSync(name(pid), dead("lock"));
+      writeFileSync(`${name(pid)}.breaking`, dead("guard"));
+    }
+    const lock = await takeLock(name(1), options({ signal: AbortSignal.timeout(5000) }));
+    expect(await lock?.held()).toBe(true);
+    await lock?.release();
+    await removeDeadLocks(join(fix.cache, ".locks"));
+    expect(readdirSync(join(fix.cache, ".locks"))).toEqual([]);
+  });
+
+  it("is not taken from one that lives by a guard of its own", async () => {
+    mkdirSync(join(fix.cache, ".locks"));
+    const living = JSON.stringify({ pid: process.pid, machine: machine(), id: "guard" });
+    writeFileSync(`${path()}.breaking`, living);
+    await removeDeadLocks(join(fix.cache, ".locks"));
+    expect(readFileSync(`${path()}.breaking`, "utf8")).toBe(living);
   });
 
   it("is needless when the other one did the work", async () => {
