@@ -5,6 +5,7 @@
 #include <malloc.h>
 #endif
 
+#include <cstdlib>
 #include <cstring>
 #include <stdexcept>
 #include <string>
@@ -37,8 +38,7 @@ Napi::Value Device(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value Kernels(const Napi::CallbackInfo& info) {
-  return Guarded(info.Env(),
-                 [&] { return Napi::String::New(info.Env(), OnCpu() ? kernels::name() : "mlx"); });
+  return Guarded(info.Env(), [&] { return Napi::String::New(info.Env(), kernels::name()); });
 }
 
 void SetThreads(const Napi::CallbackInfo& info) {
@@ -129,8 +129,21 @@ Napi::Value FromBytes(const Napi::CallbackInfo& info) {
   });
 }
 
+/** What MLX reads from the environment when it first needs it, where the user has not said otherwise. */
+void ChooseMlxSettings() {
+  // float32 is what it says: with TF32 products keep 10 bits.
+  setenv("MLX_ENABLE_TF32", "0", 0);
+  // cuDNN plans for 50 to 200 ms at every new number of keys, and takes no head of 256 or 512 anyway.
+  setenv("MLX_CUDA_USE_CUDNN_SDPA", "0", 0);
+}
+
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   return Guarded(env, [&] {
+    ChooseMlxSettings();
+    // MLX's build for CUDA can't even allocate then.
+    if (mx::is_available(mx::Device::gpu) && mx::device_count(mx::Device::gpu) == 0) {
+      throw std::runtime_error("it was built for CUDA, and no NVIDIA GPU with a driver was found");
+    }
     // Evaluation happens on worker threads: a stream bound to this thread would be refused there.
     mx::set_default_stream(mx::new_thread_unsafe_stream(mx::default_device()));
     env.SetInstanceData(new Environment);

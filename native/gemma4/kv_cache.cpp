@@ -12,8 +12,10 @@ namespace mx = mlx::core;
 
 namespace {
 
-/** Buffers of full layers are multiples of this many positions. */
-constexpr int kStep = 256;
+/** Buffers are multiples of this many positions. */
+constexpr int kStep = kernels::kKeyStep;
+
+int whole_steps(int rows) { return (rows + kStep - 1) / kStep * kStep; }
 
 array slice_rows(const array& buffer, int begin, int end) {
   return mx::slice(buffer, {0, 0, begin, 0}, {1, buffer.shape(1), end, buffer.shape(3)});
@@ -30,9 +32,13 @@ int KvCache::capacity_for(int rows) const {
   // A quarter more than is there, so that the copies of a long text add up to a few times its length.
   const int current = keys_ ? keys_->shape(2) : 0;
   const int wanted = std::max(rows, current + current / 4);
-  const int grown = (wanted + kStep - 1) / kStep * kStep;
-  if (window_ == 0) return grown;
-  return std::min(grown, std::max(rows, window_ + max_block_ + std::max(window_, kStep)));
+  if (window_ == 0) return whole_steps(wanted);
+  return whole_steps(std::min(wanted, std::max(rows, window_ + max_block_ + std::max(window_, kStep))));
+}
+
+int KvCache::oldest(int position) const {
+  if (!kernels::own_kernels()) return kernels::key_range(position, window_).begin;
+  return window_ > 0 ? std::max(0, position - window_ + 1) : 0;
 }
 
 array KvCache::moved(const std::optional<array>& old, int begin, int capacity) const {
@@ -42,9 +48,9 @@ array KvCache::moved(const std::optional<array>& old, int begin, int capacity) c
 
 void KvCache::make_room(int rows) {
   if (keys_ && length_ + rows <= keys_->shape(2)) return;
-  const int retained = window_ > 0 ? std::min(length_, window_ - 1) : length_;
+  const int begin = std::max(0, oldest(position()) - first_);
+  const int retained = length_ - begin;
   const int capacity = capacity_for(retained + rows);
-  const int begin = length_ - retained;
   array keys = moved(keys_, begin, capacity);
   array values = moved(values_, begin, capacity);
   if (mark_ >= 0 && !former_ && begin > 0) former_.emplace(*keys_, *values_, first_);
@@ -68,6 +74,10 @@ void KvCache::count_copies() {
 kernels::CacheRows KvCache::reserve(int rows) {
   count_copies();
   make_room(rows);
+  return written();
+}
+
+kernels::CacheRows KvCache::written() const {
   return {.keys = *keys_, .values = *values_, .offset = length_, .first_position = first_, .window = window_};
 }
 
@@ -95,8 +105,8 @@ const kernels::KeyRows& KvCache::visible(int queries) {
   return *visible_;
 }
 
-void KvCache::commit() {
-  length_ += written_;
+void KvCache::commit(int rows) {
+  length_ += rows;
   written_ = 0;
   visible_.reset();
 }

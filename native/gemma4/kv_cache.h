@@ -25,7 +25,9 @@ struct KvView {
 std::atomic<int64_t>& cache_copies();
 
 /**
- * Rows in order of position, always contiguous, in a buffer with room at its end.
+ * Rows in order of position, always contiguous, in a buffer with room at its end. Where MLX's own operations
+ * run, row 0 is a multiple of kernels::kKeyStep, for steps of fixed size are given keys from such positions
+ * on.
  *
  * Buffers grow by steps. A full layer's holds every position; a sliding layer's at least the last
  * `window - 1` positions before the one to come, which move to the front of a fresh buffer when its end is
@@ -50,11 +52,13 @@ class KvCache {
   /** What a step of T rows made of them. `commit` makes the rows kept; without it the next step replaces
    * them. */
   void wrote(const array& keys, const array& values, int rows);
+  /** The buffers with the written rows. */
+  kernels::CacheRows written() const;
   /** What the last `queries` written rows may see: all of it on full layers, their windows on sliding ones.
    */
   const kernels::KeyRows& visible(int queries);
-  /** Keeps the written rows. */
-  void commit();
+  /** Keeps the first `rows` written rows. */
+  void commit(int rows);
   /** Drops the last n kept rows. */
   void drop(int n);
 
@@ -88,8 +92,10 @@ class KvCache {
   };
 
   void make_room(int rows);
-  /** Whether a buffer with row 0 at `first` has what a query at `position` may see. */
-  bool reaches(int first, int position) const { return first == 0 || position - first >= window_ - 1; }
+  /** Position of the first key that a query at `position` is given. */
+  int oldest(int position) const;
+  /** Whether a buffer with row 0 at `first` has what a query at `position` is given. */
+  bool reaches(int first, int position) const { return first <= oldest(position); }
   /** A buffer of `capacity` rows, with rows [begin, length_) of `old` at its front. */
   array moved(const std::optional<array>& old, int begin, int capacity) const;
   int capacity_for(int rows) const;

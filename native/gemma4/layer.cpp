@@ -17,26 +17,39 @@ Layer::Layer(const Config& config, int index, const Weights& weights)
     : attention_(attention_layer(config, index, weights, layer_name(index))),
       feed_forward_(feed_forward_layer(config, index, weights, layer_name(index))) {}
 
-array Layer::operator()(const array& h, const std::optional<array>& per_layer, const array& table,
+array Layer::operator()(const array& h, const std::optional<array>& per_layer, const TypeStep& step,
                         KvCache& cache) const {
-  if (!attention_.kv) return read(h, per_layer, table, cache);
+  if (!step.groups.empty()) {
+    return kernels::feed_forward_block(grouped(h, step, cache), feed_forward_, per_layer);
+  }
+  if (!attention_.kv) return read(h, per_layer, step, cache);
   const int rows = h.shape(1);
-  const auto [attended, keys, values] = kernels::attention_block(h, attention_, table, cache.reserve(rows));
+  const auto [attended, keys, values] =
+      kernels::attention_block(h, attention_, step.rope_table, cache.reserve(rows));
   cache.wrote(keys, values, rows);
   return kernels::feed_forward_block(attended, feed_forward_, per_layer);
 }
 
-void Layer::write(const array& h, const array& table, KvCache& cache) const {
+array Layer::grouped(const array& h, const TypeStep& step, KvCache& cache) const {
   const int rows = h.shape(1);
-  const auto [keys, values] = kernels::write_keys_values(h, attention_, table, cache.reserve(rows));
+  const bool writes = attention_.kv.has_value();
+  const auto [attended, keys, values] = kernels::composed::attention_block(
+      h, attention_, step.rope_table, writes ? cache.reserve(rows) : cache.written(), step.groups);
+  if (writes) cache.wrote(keys, values, rows);
+  return attended;
+}
+
+void Layer::write(const array& h, const TypeStep& step, KvCache& cache) const {
+  const int rows = h.shape(1);
+  const auto [keys, values] = kernels::write_keys_values(h, attention_, step.rope_table, cache.reserve(rows));
   cache.wrote(keys, values, rows);
 }
 
-array Layer::read(const array& h, const std::optional<array>& per_layer, const array& table,
+array Layer::read(const array& h, const std::optional<array>& per_layer, const TypeStep& step,
                   KvCache& cache) const {
   const kernels::KeyRows& seen = cache.visible(h.shape(1));
-  return kernels::feed_forward_block(kernels::attention_block(h, attention_, table, seen), feed_forward_,
-                                     per_layer);
+  return kernels::feed_forward_block(kernels::attention_block(h, attention_, step.rope_table, seen),
+                                     feed_forward_, per_layer);
 }
 
 }  // namespace mlx_gemma::gemma4

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <vector>
 
 #include "gemma4/config.h"
 #include "gemma4/kv_cache.h"
@@ -10,9 +11,17 @@
 
 namespace mlx_gemma::gemma4 {
 
+/** What the layers of one type share in a step of T rows. */
+struct TypeStep {
+  /** kernels::rope_table() of the rows. */
+  array rope_table;
+  /** Of a step of fixed size: the keys that its rows are given. Else empty: what they may see, no more. */
+  std::vector<kernels::KeyGroup> groups;
+};
+
 /**
- * Gemma4TextDecoderLayer of modeling_gemma4.py. `table` is that of the layer's rope for the T rows,
- * `per_layer` their (1, T, P), where the model has per-layer inputs.
+ * Gemma4TextDecoderLayer of modeling_gemma4.py. `step` is that of the layer's type, `per_layer` the (1, T, P)
+ * of the T rows, where the model has per-layer inputs.
  */
 class Layer {
  public:
@@ -20,15 +29,18 @@ class Layer {
   Layer(const Config& config, int index, const Weights& weights);
 
   /** h (1, T, H) → (1, T, H); a producer layer writes the K/V of its T rows into `cache` first. */
-  array operator()(const array& h, const std::optional<array>& per_layer, const array& table,
+  array operator()(const array& h, const std::optional<array>& per_layer, const TypeStep& step,
                    KvCache& cache) const;
 
   /** Producer layers: the K/V of h alone, for when no row, or not every row, is needed further on. */
-  void write(const array& h, const array& table, KvCache& cache) const;
+  void write(const array& h, const TypeStep& step, KvCache& cache) const;
   /** The layer on the last T of the rows that were written to `cache`. */
-  array read(const array& h, const std::optional<array>& per_layer, const array& table, KvCache& cache) const;
+  array read(const array& h, const std::optional<array>& per_layer, const TypeStep& step,
+             KvCache& cache) const;
 
  private:
+  array grouped(const array& h, const TypeStep& step, KvCache& cache) const;
+
   kernels::AttentionLayer attention_;
   kernels::FeedForwardLayer feed_forward_;
 };

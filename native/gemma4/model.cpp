@@ -1,7 +1,10 @@
 #include "gemma4/model.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
+#include <cstdlib>
+#include <cstring>
 #include <stdexcept>
 #include <string>
 
@@ -15,6 +18,31 @@ namespace {
 
 /** (1, T, n) → (1, 1, n) */
 array last_row(const array& x) { return mx::slice(x, {0, x.shape(1) - 1, 0}, {1, x.shape(1), x.shape(2)}); }
+
+/** (1, T, n) → (1, rows, n) */
+array first_rows(const array& x, int rows) { return mx::slice(x, {0, 0, 0}, {1, rows, x.shape(2)}); }
+
+/** A block that is verified has no more tokens. */
+constexpr int kMostBlock = 16;
+
+/**
+ * Rows of a step of fixed size, 0 for none. 8 is what a GPU computes in about the time of one;
+ * MLX_GEMMA_STEP_ROWS is for devices where it is not.
+ */
+int step_rows() {
+  constexpr int kDefault = 8;
+  if (kernels::own_kernels()) return 0;
+  const char* text = std::getenv("MLX_GEMMA_STEP_ROWS");
+  if (text == nullptr || *text == '\0') return kDefault;
+  int rows = -1;
+  const char* end = text + std::strlen(text);
+  const auto [rest, error] = std::from_chars(text, end, rows);
+  if (error != std::errc() || rest != end || rows < 0 || rows > kMostBlock) {
+    throw std::invalid_argument("MLX_GEMMA_STEP_ROWS=" + std::string(text) + ": expected 0 to " +
+                                std::to_string(kMostBlock));
+  }
+  return rows;
+}
 
 Config checked(Config config) {
   config.check();
@@ -47,9 +75,9 @@ Caches::Caches(const Config& config, int max_block, Dtype dtype) : max_block_(ma
 }
 
 void Caches::commit(int tokens) {
-  for (KvCache& cache : caches_) cache.commit();
+  for (KvCache& cache : caches_) cache.commit(tokens);
   position_ += tokens;
-  last_tokens_ = tokens;
+  last_tokens_ += tokens;
 }
 
 void Caches::keep(int n) {
@@ -110,6 +138,7 @@ size_t Caches::nbytes() const {
 Model::Model(Config config, const Weights& weights)
     : config_(checked(std::move(config))),
       dtype_(weights.dtype()),
+      step_rows_(step_rows()),
       last_producer_(config_.last_producer()),
       embed_tokens_(weights, "embed_tokens", config_.vocab_size, config_.hidden_size,
                     std::sqrt(static_cast<double>(config_.hidden_size))),
@@ -131,29 +160,56 @@ array Model::head(const array& last_hidden) const {
   return cap > 0 ? kernels::softcap(logits, cap) : logits;
 }
 
-std::array<std::optional<array>, kLayerTypes> Model::rope_tables(int position, int rows) const {
-  std::array<std::optional<array>, kLayerTypes> tables;
+Model::TypeSteps Model::type_steps(int position, int rows, bool fixed_size) const {
+  TypeSteps steps;
   for (LayerType type : kAllLayerTypes) {
-    if (const auto& rope = ropes_[index(type)]) tables[index(type)] = rope->table(position, rows, dtype());
+    const auto& rope = ropes_[index(type)];
+    if (!rope) continue;
+    TypeStep step{rope->table(position, rows, dtype()), {}};
+    const int window = type == LayerType::kSliding ? config_.sliding_window : 0;
+    if (fixed_size) step.groups = kernels::key_groups(position, rows, window);
+    steps[index(type)] = std::move(step);
   }
-  return tables;
+  return steps;
 }
 
 std::optional<Output> Model::forward(const array& tokens, Caches& caches, Rows rows) const {
   check_tokens(tokens);
+  caches.begin_step();
+  const bool fixed = step_rows_ > 0 && rows == Rows::kAll && tokens.shape(1) <= kMostBlock;
+  return fixed ? fixed_steps(tokens, caches) : pass(tokens, caches, rows, std::nullopt);
+}
+
+Output Model::fixed_steps(const array& tokens, Caches& caches) const {
+  const int length = tokens.shape(1);
+  std::vector<array> logits, hidden;
+  for (int begin = 0; begin < length; begin += step_rows_) {
+    const int kept = std::min(step_rows_, length - begin);
+    const array own = mx::slice(tokens, {0, begin}, {1, begin + kept});
+    const array padded = mx::pad(own, {{0, 0}, {0, step_rows_ - kept}});
+    const std::optional<Output> output = pass(padded, caches, Rows::kAll, kept);
+    logits.push_back(first_rows(output->logits, kept));
+    hidden.push_back(first_rows(output->last_hidden, kept));
+  }
+  if (logits.size() == 1) return {logits[0], hidden[0]};
+  return {mx::concatenate(logits, 1), mx::concatenate(hidden, 1)};
+}
+
+std::optional<Output> Model::pass(const array& tokens, Caches& caches, Rows rows,
+                                  std::optional<int> kept) const {
   const int length = tokens.shape(1), position = caches.position();
   array h = embed_tokens_(tokens);  // (1, T, H)
   std::optional<array> per_layer;   // (1, T, L * P)
   if (per_layer_inputs_) per_layer = (*per_layer_inputs_)(tokens, h);
-  auto tables = rope_tables(position, length);
+  TypeSteps steps = type_steps(position, length, kept.has_value());
 
   for (int i = 0; i < config_.num_layers(); ++i) {
     const Layer& layer = layers_[i];
     KvCache& cache = caches.of_layer(i);
-    const std::optional<array>& table = tables[index(config_.layers[i].type)];
+    const std::optional<TypeStep>& step = steps[index(config_.layers[i].type)];
     // Once all K/V of the step is written, only the rows that were asked for are needed.
     const bool narrow = i == last_producer_ && rows != Rows::kAll && (rows == Rows::kNone || length > 1);
-    if (narrow) layer.write(h, *table, cache);
+    if (narrow) layer.write(h, *step, cache);
     if (narrow && rows == Rows::kNone) {
       caches.commit(length);
       return std::nullopt;
@@ -161,13 +217,13 @@ std::optional<Output> Model::forward(const array& tokens, Caches& caches, Rows r
     if (narrow) {
       h = last_row(h);  // (1, 1, H)
       if (per_layer) per_layer = last_row(*per_layer);
-      tables = rope_tables(position + length - 1, 1);
+      steps = type_steps(position + length - 1, 1, false);
     }
     std::optional<array> own_input;  // (1, T', P)
     if (per_layer) own_input = per_layer_inputs_->of_layer(*per_layer, i);
-    h = narrow ? layer.read(h, own_input, *table, cache) : layer(h, own_input, *table, cache);
+    h = narrow ? layer.read(h, own_input, *step, cache) : layer(h, own_input, *step, cache);
   }
-  caches.commit(length);
+  caches.commit(kept.value_or(length));
   const array last_hidden = norm_(h);  // (1, T', H)
   return Output{head(last_hidden), last_hidden};
 }

@@ -41,7 +41,9 @@ class Caches {
   int position() const { return position_; }
   /** The cache that `layer` reads, its own or its source's. */
   KvCache& of_layer(int layer) { return caches_[slots_[layer]]; }
-  /** Makes the T tokens that every producer has just written the last step. */
+  /** From now on tokens are those of a new step. */
+  void begin_step() { last_tokens_ = 0; }
+  /** Makes the first T rows that every producer has just written tokens of the step. */
   void commit(int tokens);
   /** Of the last step's T tokens keeps the first n; the others are never seen again. */
   void keep(int n);
@@ -98,17 +100,27 @@ class Model {
    * `tokens`, int32 (1, T), which may be lazy. Nothing is given back for Rows::kNone: then evaluate
    * `caches.pending()`.
    *
+   * Where MLX's own operations run, a block that is verified goes in steps of fixed size, padded: kernels
+   * differ with the shapes, so that a row has the same bits in every block only if all blocks have one shape.
+   *
    * Not to be called while a graph of the same caches is being evaluated.
    */
   std::optional<Output> forward(const array& tokens, Caches& caches, Rows rows) const;
 
  private:
+  using TypeSteps = std::array<std::optional<TypeStep>, kLayerTypes>;
+
   array head(const array& last_hidden) const;
-  /** By index(LayerType): kernels::rope_table() of the rows of a step. */
-  std::array<std::optional<array>, kLayerTypes> rope_tables(int position, int rows) const;
+  /** By index(LayerType). */
+  TypeSteps type_steps(int position, int rows, bool fixed_size) const;
+  /** forward() in one pass. @param kept of a step of fixed size: how many of its tokens are not padding */
+  std::optional<Output> pass(const array& tokens, Caches& caches, Rows rows, std::optional<int> kept) const;
+  /** forward() in steps of fixed size. */
+  Output fixed_steps(const array& tokens, Caches& caches) const;
 
   Config config_;
   Dtype dtype_;
+  int step_rows_;
   int last_producer_;
   Embedding embed_tokens_;
   std::optional<PerLayerInputs> per_layer_inputs_;

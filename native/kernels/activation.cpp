@@ -88,7 +88,7 @@ void direct::scale(int element, const char* x, const char* factor, std::size_t n
 array softcap(const array& x, float cap) {
   element_of(x, "softcap");
   require(cap > 0, "softcap", "expected a positive cap");
-  if (!on_cpu()) return operations::softcap(x, cap);
+  if (!own_kernels()) return operations::softcap(x, cap);
   return array(x.shape(), x.dtype(), std::make_shared<Softcap>(current_stream(), cap), {x});
 }
 
@@ -96,7 +96,7 @@ array gelu_multiply(const array& gate, const array& up) {
   element_of(gate, "gelu_multiply");
   require(gate.shape() == up.shape() && gate.dtype() == up.dtype() && gate.ndim() >= 1, "gelu_multiply",
           "expected two arrays of one shape and dtype");
-  if (!on_cpu()) return operations::gelu_multiply(gate, up);
+  if (!own_kernels()) return operations::gelu_multiply(gate, up);
   return array(gate.shape(), gate.dtype(), std::make_shared<GeluMultiply>(current_stream()), {gate, up});
 }
 

@@ -14,8 +14,6 @@ void CpuPrimitive::eval_gpu(const std::vector<array>&, array&) {
   throw std::runtime_error(std::string(name()) + " is a CPU kernel; on a GPU stream use MLX's operations");
 }
 
-bool on_cpu() { return mx::default_device() == mx::Device::cpu; }
-
 mx::Stream current_stream() { return mx::default_stream(mx::default_device()); }
 
 void require(bool ok, const char* kernel, const char* what) {

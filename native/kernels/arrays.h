@@ -20,9 +20,6 @@ class CpuPrimitive : public mx::UnaryPrimitive {
   void eval_gpu(const std::vector<array>& inputs, array& out) override;
 };
 
-/** True if new operations run on a CPU, so that they may be primitives of ours. */
-bool on_cpu();
-
 /** The stream new operations run on. */
 mx::Stream current_stream();
 

@@ -272,9 +272,10 @@ array attention(const array& q, const array& keys, const array& values, float sc
           "heads are no multiple of kv_heads");
   require(!mask || (mask->key_offset >= 0 && mask->query_offset >= 0 && mask->window >= 0), "attention",
           "a mask's numbers can't be negative");
-  if (!on_cpu()) return operations::attention(q, keys, values, scale, mask);
+  const array own_keys = mx::astype(keys, q.dtype()), own_values = mx::astype(values, q.dtype());
+  if (!own_kernels()) return operations::attention(q, own_keys, own_values, scale, mask);
   return array(q.shape(), q.dtype(), std::make_shared<Attention>(current_stream(), scale, mask),
-               {q, mx::astype(keys, q.dtype()), mx::astype(values, q.dtype())});
+               {q, own_keys, own_values});
 }
 
 }  // namespace mlx_gemma::kernels

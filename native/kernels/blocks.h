@@ -5,8 +5,10 @@
 #include <optional>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include "kernels.h"
+#include "key_groups.h"
 
 /**
  * A block is what its composition from the functions of kernels.h is, bit for bit: the composition is what
@@ -132,6 +134,12 @@ array attention_block(const array& h, const AttentionLayer& layer, const array& 
                       const KeyRows& seen);
 AttentionOutput attention_block(const array& h, const AttentionLayer& layer, const array& rope_table,
                                 const CacheRows& cache);
+/**
+ * attention_block() with the keys of each group, for steps of fixed size. A producer writes the step's rows
+ * first; other layers are given their source's buffers with the rows in them.
+ */
+AttentionOutput attention_block(const array& h, const AttentionLayer& layer, const array& rope_table,
+                                const CacheRows& cache, const std::vector<KeyGroup>& groups);
 array feed_forward_block(const array& h, const FeedForwardLayer& layer,
                          const std::optional<array>& per_layer);
 }  // namespace composed

@@ -132,7 +132,7 @@ array top_clusters(const array& h, const array& centroids, int k) {
               centroids.shape(1) == h.shape(2) && centroids.dtype() == h.dtype(),
           kName, "expected h (1, 1, H) and centroids (C, H) of one dtype");
   require(k >= 1 && k <= centroids.shape(0), kName, "expected between 1 and C clusters");
-  if (on_cpu())
+  if (own_kernels())
     return array({k}, mx::uint32, std::make_shared<TopClusters>(current_stream()), {h, centroids});
   const int count = centroids.shape(0);
   const array order = mx::argpartition(mx::reshape(linear(h, centroids), {count}), count - k, 0);

@@ -1,8 +1,11 @@
 // The blocks as compositions.
 #include <algorithm>
+#include <tuple>
+#include <vector>
 
 #include "blocks.h"
 #include "mlx/ops.h"
+#include "mlx_operations.h"
 
 namespace mlx_gemma::kernels {
 
@@ -27,18 +30,41 @@ std::pair<array, array> written(const array& x, const AttentionLayer& layer, con
   return {kv_write(cache.keys, keys, cache.offset), kv_write(cache.values, values, cache.offset)};
 }
 
-/** attention_block() from x = input_layernorm(h) on. */
-array attended(const array& h, const array& x, const AttentionLayer& layer, const array& rope_table,
-               const KeyRows& seen) {
-  const int rows = h.shape(1), width = seen.keys.shape(3);
-  const array q = rope(normed_heads(project(x, layer.q_proj), width, layer.q_norm, layer.eps), rope_table);
-  const array mixed = attention(q, seen.keys, seen.values, layer.scale, seen.mask);  // (1, heads, T, d)
-  const array joined = mx::reshape(mx::transpose(mixed, {0, 2, 1, 3}), {1, rows, layer.heads * width});
+/** (1, heads, T, d) */
+array queries(const array& x, const AttentionLayer& layer, const array& rope_table, int width) {
+  return rope(normed_heads(project(x, layer.q_proj), width, layer.q_norm, layer.eps), rope_table);
+}
+
+/** attention_block() from mixed = attention(…), (1, heads, T, d), on. */
+array output(const array& h, const array& mixed, const AttentionLayer& layer) {
+  const array joined =
+      mx::reshape(mx::transpose(mixed, {0, 2, 1, 3}), {1, h.shape(1), layer.heads * mixed.shape(3)});
   return mx::add(h, rms_norm(project(joined, layer.o_proj), layer.post_attention_layernorm, layer.eps));
 }
 
-array rows_of(const array& buffer, int begin, int end) {
-  return mx::slice(buffer, {0, 0, begin, 0}, {1, buffer.shape(1), end, buffer.shape(3)});
+/** attention_block() from x = input_layernorm(h) on. */
+array attended(const array& h, const array& x, const AttentionLayer& layer, const array& rope_table,
+               const KeyRows& seen) {
+  const array q = queries(x, layer, rope_table, seen.keys.shape(3));
+  return output(h, attention(q, seen.keys, seen.values, layer.scale, seen.mask), layer);
+}
+
+array rows_of(const array& heads, int begin, int end) {
+  return mx::slice(heads, {0, 0, begin, 0}, {1, heads.shape(1), end, heads.shape(3)});
+}
+
+/** The same with the keys of each group; `cache` has the step's rows already. */
+array attended(const array& h, const array& x, const AttentionLayer& layer, const array& rope_table,
+               const CacheRows& cache, const std::vector<KeyGroup>& groups) {
+  const array q = queries(x, layer, rope_table, cache.keys.shape(3));
+  std::vector<array> mixed;
+  for (const KeyGroup& group : groups) {
+    const int begin = group.keys.begin - cache.first_position, end = group.keys.end - cache.first_position;
+    const array all = operations::attention(q, rows_of(cache.keys, begin, end),
+                                            rows_of(cache.values, begin, end), layer.scale, group.visible);
+    mixed.push_back(groups.size() == 1 ? all : rows_of(all, group.first_row, group.first_row + group.rows));
+  }
+  return output(h, mixed.size() == 1 ? mixed[0] : mx::concatenate(mixed, 2), layer);
 }
 
 }  // namespace
@@ -79,6 +105,14 @@ AttentionOutput attention_block(const array& h, const AttentionLayer& layer, con
   const AttentionMask mask{cache.first_position + cache.offset, cache.window, cache.first_position + begin};
   const KeyRows seen{rows_of(keys, begin, end), rows_of(values, begin, end), mask};
   return {attended(h, x, layer, rope_table, seen), keys, values};
+}
+
+AttentionOutput attention_block(const array& h, const AttentionLayer& layer, const array& rope_table,
+                                const CacheRows& cache, const std::vector<KeyGroup>& groups) {
+  const array x = rms_norm(h, layer.input_layernorm, layer.eps);
+  CacheRows filled = cache;
+  if (layer.kv) std::tie(filled.keys, filled.values) = written(x, layer, rope_table, cache);
+  return {attended(h, x, layer, rope_table, filled, groups), filled.keys, filled.values};
 }
 
 array feed_forward_block(const array& h, const FeedForwardLayer& layer,

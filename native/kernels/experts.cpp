@@ -140,14 +140,14 @@ array node(const array& x, const array& indices, int outputs, std::vector<array>
 array experts_linear(const array& x, const array& weight, const array& indices) {
   require(weight.ndim() == 3, "experts_linear", "expected weight (E, O, I)");
   check(x, indices, weight.shape(2));
-  if (!on_cpu()) return operations::experts_linear(x, weight, indices);
+  if (!own_kernels()) return operations::experts_linear(x, weight, indices);
   return node(x, indices, weight.shape(1), {x, indices, mx::astype(weight, x.dtype())}, std::nullopt);
 }
 
 array experts_linear(const array& x, const QuantizedWeight& weight, const array& indices) {
   weight.check(3);
   check(x, indices, weight.inputs());
-  if (!on_cpu()) return operations::experts_linear(x, weight, indices);
+  if (!own_kernels()) return operations::experts_linear(x, weight, indices);
   return node(x, indices, weight.outputs(), with_parts({x, indices}, weight), packed_as(weight));
 }
 

@@ -13,7 +13,7 @@ void check_matrix(const Matrix& matrix, int inputs, const char* block) {
 }
 
 bool fits_primitive(const array& h, std::initializer_list<const Matrix*> matrices) {
-  if (!on_cpu() || h.shape(1) > kBlockRows) return false;
+  if (!own_kernels() || h.shape(1) > kBlockRows) return false;
   for (const Matrix* matrix : matrices) {
     const auto* plain = std::get_if<array>(matrix);
     if (plain != nullptr && plain->dtype() != h.dtype()) return false;

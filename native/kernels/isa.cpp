@@ -8,9 +8,13 @@
 
 #include "amx.h"
 #include "kernels.h"
+#include "mlx/device.h"
 
 namespace mlx_gemma::kernels {
 namespace {
+
+/** The name of what runs where none of ours does. */
+constexpr const char* kMlx = "mlx";
 
 #if defined(__x86_64__)
 bool has_avx2() {
@@ -49,12 +53,18 @@ const RowFunctions* find(std::string_view wanted) {
   return nullptr;
 }
 
+/** What MLX_GEMMA_ISA says; empty where it is not set. */
+std::string_view forced() {
+  const char* value = std::getenv("MLX_GEMMA_ISA");
+  return value == nullptr ? "" : value;
+}
+
 const RowFunctions* choose() {
-  const char* forced = std::getenv("MLX_GEMMA_ISA");
-  if (forced == nullptr || *forced == '\0') return &best();
-  const RowFunctions* found = find(forced);
+  const std::string_view wanted = forced();
+  if (wanted.empty() || wanted == kMlx) return &best();
+  const RowFunctions* found = find(wanted);
   if (found == nullptr) {
-    throw std::invalid_argument(std::string("MLX_GEMMA_ISA=") + forced +
+    throw std::invalid_argument("MLX_GEMMA_ISA=" + std::string(wanted) +
                                 ": this processor has no such instruction set; the best it has is " +
                                 best().name);
   }
@@ -85,6 +95,11 @@ bool use_isa(const char* name) {
   return found != nullptr;
 }
 
-const char* name() { return row_functions().name; }
+bool own_kernels() {
+  static const bool wanted = forced() != kMlx;
+  return wanted && mlx::core::default_device() == mlx::core::Device::cpu;
+}
+
+const char* name() { return own_kernels() ? row_functions().name : kMlx; }
 
 }  // namespace mlx_gemma::kernels

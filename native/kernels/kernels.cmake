@@ -18,6 +18,7 @@ set(MLX_GEMMA_KERNEL_SOURCES
     ${_kernels}/isa_avx2.cpp
     ${_kernels}/isa_avx512.cpp
     ${_kernels}/isa_portable.cpp
+    ${_kernels}/key_groups.cpp
     ${_kernels}/kv_write.cpp
     ${_kernels}/linear.cpp
     ${_kernels}/mlx_operations.cpp
@@ -60,6 +61,7 @@ set(MLX_GEMMA_KERNEL_TEST_SOURCES
     ${_kernels}/test/check_rows.cpp
     ${_kernels}/test/experts_test.cpp
     ${_kernels}/test/kernels_test.cpp
+    ${_kernels}/test/key_groups_test.cpp
     ${_kernels}/test/law_test.cpp
     ${_kernels}/test/planted.cpp
     ${_kernels}/test/pool_test.cpp

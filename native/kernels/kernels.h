@@ -10,7 +10,7 @@
 
 /**
  * Each function adds one node to MLX's graph. On a CPU default device the node is a primitive of ours; on any
- * other device it is made of MLX's own operations (mlx_operations.h), with the same rounding rules.
+ * other device it is made of MLX's own operations (mlx_operations.h).
  *
  * The law of this folder: on a CPU the bits of an output row depend on that row alone. They do not change
  * with the number of rows in the call, the number of threads, or the strides of the inputs; in attention they
@@ -181,8 +181,11 @@ void set_threads(int n);
 /** Threads that a call may use now. */
 int threads();
 
-/** The instruction set in use: "amx", "avx512", "avx2", "neon" or "scalar". MLX_GEMMA_ISA forces one that the
- * CPU has. */
+/** True if new operations are primitives of ours: on a CPU, unless MLX_GEMMA_ISA is "mlx". */
+bool own_kernels();
+
+/** The instruction set in use: "amx", "avx512", "avx2", "neon" or "scalar"; "mlx" where MLX's own operations
+ * run. MLX_GEMMA_ISA forces one that the CPU has, or "mlx". */
 const char* name();
 
 }  // namespace mlx_gemma::kernels

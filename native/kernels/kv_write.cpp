@@ -45,7 +45,7 @@ array kv_write(const array& buffer, const array& update, int offset) {
           "kv_write", "buffer and update differ in more than their rows");
   require(offset >= 0 && update.shape(2) <= buffer.shape(2) - offset, "kv_write",
           "rows outside of the buffer");
-  if (!on_cpu()) return operations::kv_write(buffer, update, offset);
+  if (!own_kernels()) return operations::kv_write(buffer, update, offset);
   return array(buffer.shape(), buffer.dtype(), std::make_shared<KvWrite>(current_stream(), offset),
                {buffer, mx::astype(update, buffer.dtype())});
 }

@@ -137,7 +137,7 @@ array linear(const array& x, const array& weight) {
   require(x.ndim() >= 1 && weight.ndim() == 2 && x.shape(-1) == weight.shape(1) && weight.shape(1) > 0,
           "linear", "expected x (..., I) and weight (O, I)");
   element_of(x, "linear");
-  if (!on_cpu()) return operations::linear(x, weight);
+  if (!own_kernels()) return operations::linear(x, weight);
   return node(x, weight.shape(0), {x, mx::astype(weight, x.dtype())}, std::nullopt);
 }
 
@@ -146,7 +146,7 @@ array quantized_linear(const array& x, const QuantizedWeight& weight) {
   element_of(x, "quantized_linear");
   require(x.ndim() >= 1 && x.shape(-1) == weight.inputs(), "quantized_linear",
           "expected x (..., I) and weight (O, I)");
-  if (!on_cpu()) return operations::quantized_linear(x, weight);
+  if (!own_kernels()) return operations::quantized_linear(x, weight);
   return node(x, weight.outputs(), with_parts({x}, weight), packed_as(weight));
 }
 

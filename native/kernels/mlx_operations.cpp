@@ -1,11 +1,27 @@
 #include "mlx_operations.h"
 
+#include <vector>
+
+#include "mlx/compile.h"
 #include "mlx/fast.h"
 #include "mlx/ops.h"
 
 namespace mlx_gemma::kernels::operations {
 
 namespace mx = mlx::core;
+
+namespace {
+
+using Arrays = std::vector<array>;
+
+/** An elementwise function as one kernel on a GPU. For a CPU, MLX would call a C++ compiler: there it runs as
+ * it stands. */
+array fused(Arrays (*function)(const Arrays&), const Arrays& inputs) {
+  if (mx::default_device() == mx::Device::cpu) return function(inputs)[0];
+  return mx::compile(function)(inputs)[0];
+}
+
+}  // namespace
 
 array linear(const array& x, const array& weight) {
   return mx::matmul(x, mx::transpose(mx::astype(weight, x.dtype())));
@@ -40,16 +56,21 @@ array experts_linear(const array& x, const QuantizedWeight& w, const array& indi
   return mx::astype(mx::squeeze(out, -2), x.dtype());
 }
 
+array visible_keys(const AttentionMask& mask, int query_rows, int key_rows) {
+  const array query = mx::expand_dims(mx::arange(mask.query_offset, mask.query_offset + query_rows), 1);
+  const array key = mx::expand_dims(mx::arange(mask.key_offset, mask.key_offset + key_rows), 0);
+  const array distance = mx::subtract(query, key);  // (T, S)
+  const array visible = mx::greater_equal(distance, array(0));
+  return mask.window > 0 ? mx::logical_and(visible, mx::less(distance, array(mask.window))) : visible;
+}
+
 array attention(const array& q, const array& keys, const array& values, float scale,
                 std::optional<AttentionMask> mask) {
   if (!mask) return mx::fast::scaled_dot_product_attention(q, keys, values, scale);
-  const int query_rows = q.shape(2);
-  const int key_rows = keys.shape(2);
-  const array query = mx::expand_dims(mx::arange(mask->query_offset, mask->query_offset + query_rows), 1);
-  const array key = mx::expand_dims(mx::arange(mask->key_offset, mask->key_offset + key_rows), 0);
-  const array distance = mx::subtract(query, key);  // (T, S)
-  array visible = mx::greater_equal(distance, array(0));
-  if (mask->window > 0) visible = mx::logical_and(visible, mx::less(distance, array(mask->window)));
+  return attention(q, keys, values, scale, visible_keys(*mask, q.shape(2), keys.shape(2)));
+}
+
+array attention(const array& q, const array& keys, const array& values, float scale, const array& visible) {
   return mx::fast::scaled_dot_product_attention(q, keys, values, scale, "array", visible);
 }
 
@@ -61,25 +82,26 @@ array kv_write(const array& buffer, const array& update, int offset) {
 }
 
 array softcap(const array& x, float cap) {
-  const array by(cap, x.dtype());
-  return mx::multiply(mx::tanh(mx::divide(x, by)), by);
+  const auto capped = [](const Arrays& in) {
+    return Arrays{mx::multiply(mx::tanh(mx::divide(in[0], in[1])), in[1])};
+  };
+  return fused(capped, {x, array(cap, x.dtype())});
 }
 
 array gelu_multiply(const array& gate, const array& up) {
-  const array g = mx::astype(gate, mx::float32);
-  const array cube = mx::multiply(mx::multiply(g, g), g);
-  const array inner =
-      mx::multiply(array(0.7978845608028654f), mx::add(g, mx::multiply(array(0.044715f), cube)));
-  const array gelu = mx::multiply(mx::multiply(array(0.5f), g), mx::add(array(1.0f), mx::tanh(inner)));
-  return mx::multiply(mx::astype(gelu, gate.dtype()), up);
+  const auto activated = [](const Arrays& in) {
+    const array g = mx::astype(in[0], mx::float32);
+    const array cube = mx::multiply(mx::multiply(g, g), g);
+    const array inner =
+        mx::multiply(array(0.7978845608028654f), mx::add(g, mx::multiply(array(0.044715f), cube)));
+    const array gelu = mx::multiply(mx::multiply(array(0.5f), g), mx::add(array(1.0f), mx::tanh(inner)));
+    return Arrays{mx::multiply(mx::astype(gelu, in[0].dtype()), in[1])};
+  };
+  return fused(activated, {gate, up});
 }
 
 array rms_norm(const array& x, const std::optional<array>& weight, float eps) {
-  const array wide = mx::astype(x, mx::float32);
-  const array mean = mx::mean(mx::square(wide), -1, true);
-  array out = mx::multiply(wide, mx::rsqrt(mx::add(mean, array(eps))));
-  if (weight) out = mx::multiply(out, mx::astype(*weight, mx::float32));
-  return mx::astype(out, x.dtype());
+  return mx::astype(mx::fast::rms_norm(x, weight, eps), x.dtype());
 }
 
 array rope_table(const array& inverse_frequencies, int position, int rows, mx::Dtype dtype) {
@@ -89,11 +111,17 @@ array rope_table(const array& inverse_frequencies, int position, int rows, mx::D
 }
 
 array rope(const array& x, const array& table) {
-  const array cos = mx::take(table, 0, 0), sin = mx::take(table, 1, 0);  // (T, d/2)
-  const auto halves = mx::split(x, 2, -1);                               // (1, heads, T, d/2) each
-  const array low = mx::subtract(mx::multiply(halves[0], cos), mx::multiply(halves[1], sin));
-  const array high = mx::add(mx::multiply(halves[1], cos), mx::multiply(halves[0], sin));
-  return mx::concatenate({low, high}, -1);
+  const int heads = x.shape(1), rows = x.shape(2), half = x.shape(3) / 2, positions = table.shape(1);
+  const auto part = [&](int index) {  // (T, 1, d/2)
+    return mx::reshape(mx::slice(table, {index, 0, 0}, {index + 1, positions, half}), {positions, 1, half});
+  };
+  const array halves = mx::reshape(x, {1, heads, rows, 2, half});
+  const array swapped = mx::slice(halves, {0, 0, 0, 1, 0}, {1, heads, rows, -3, half}, {1, 1, 1, -1, 1});
+  const auto turned = [](const Arrays& in) {
+    return Arrays{mx::add(mx::multiply(in[0], in[2]), mx::multiply(mx::multiply(in[1], in[3]), in[4]))};
+  };
+  const array signs = mx::astype(array({-1.0f, 1.0f}, {2, 1}), x.dtype());
+  return mx::reshape(fused(turned, {halves, swapped, part(0), part(1), signs}), x.shape());
 }
 
 }  // namespace mlx_gemma::kernels::operations

@@ -14,6 +14,10 @@ array experts_linear(const array& x, const array& weight, const array& indices);
 array experts_linear(const array& x, const QuantizedWeight& weight, const array& indices);
 array attention(const array& q, const array& keys, const array& values, float scale,
                 std::optional<AttentionMask> mask);
+/** The same with the keys that each query sees: bool (T, S). */
+array attention(const array& q, const array& keys, const array& values, float scale, const array& visible);
+/** What a mask says, bool (T, S). */
+array visible_keys(const AttentionMask& mask, int query_rows, int key_rows);
 array kv_write(const array& buffer, const array& update, int offset);
 array softcap(const array& x, float cap);
 array gelu_multiply(const array& gate, const array& up);

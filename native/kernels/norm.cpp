@@ -55,7 +55,7 @@ array rms_norm(const array& x, const std::optional<array>& weight, float eps) {
   element_of(x, "rms_norm");
   require(x.ndim() >= 1 && (!weight || (weight->ndim() == 1 && weight->shape(0) == x.shape(-1))), "rms_norm",
           "expected x (..., n) and weight (n)");
-  if (!on_cpu()) return operations::rms_norm(x, weight, eps);
+  if (!own_kernels()) return operations::rms_norm(x, weight, eps);
   if (weight && weight->dtype() != x.dtype()) {
     // Each in its own precision, and one rounding at the end.
     const array wide = rms_norm(mx::astype(x, mx::float32), mx::astype(*weight, mx::float32), eps);

@@ -111,7 +111,7 @@ class DequantizeRows : public CpuPrimitive {
 array dequantize_rows(const QuantizedWeight& weight, const array& rows, mx::Dtype dtype) {
   weight.check(2);
   check_indices(rows, "dequantize_rows");
-  if (!on_cpu()) return operations::dequantize_rows(weight, rows, dtype);
+  if (!own_kernels()) return operations::dequantize_rows(weight, rows, dtype);
   mx::Shape shape = rows.shape();
   shape.push_back(weight.inputs());
   return array(std::move(shape), dtype, std::make_shared<DequantizeRows>(current_stream(), packed_as(weight)),

@@ -103,7 +103,7 @@ void direct::rope(int element, const RopeJob& job) {
 array rope_table(const array& inverse_frequencies, int position, int rows, mx::Dtype dtype) {
   require(inverse_frequencies.ndim() == 1 && inverse_frequencies.dtype() == mx::float32 && rows > 0,
           "rope_table", "expected inverse_frequencies (d / 2) in float32, and rows");
-  if (!on_cpu()) return operations::rope_table(inverse_frequencies, position, rows, dtype);
+  if (!own_kernels()) return operations::rope_table(inverse_frequencies, position, rows, dtype);
   return array({2, rows, inverse_frequencies.shape(0)}, dtype,
                std::make_shared<RopeTable>(current_stream(), position), {inverse_frequencies});
 }
@@ -115,7 +115,7 @@ array rope(const array& x, const array& table) {
   require(table.ndim() == 3 && table.shape(0) == 2 && table.shape(2) == x.shape(3) / 2 &&
               (table.shape(1) == x.shape(2) || table.shape(1) == 1) && table.dtype() == x.dtype(),
           "rope", "expected a table (2, T, d / 2) or (2, 1, d / 2) in the dtype of x");
-  if (!on_cpu()) return operations::rope(x, table);
+  if (!own_kernels()) return operations::rope(x, table);
   return array(x.shape(), x.dtype(), std::make_shared<Rope>(current_stream()), {x, table});
 }
 

@@ -26,7 +26,7 @@ export function loadAddon(file: string, version: string): NativeModule {
     native = createRequire(import.meta.url)(file) as NativeModule; // The contract; its version is checked below.
   } catch (error) {
     const cause = error instanceof Error ? (error.message.split("\n")[0] ?? "") : String(error);
-    throw new MlxGemmaError("addon", `the native addon can't be loaded (${cause}); run: npm run build`, {
+    throw new MlxGemmaError("addon", `the native addon can't be loaded (${cause}); ${cureOf(cause)}`, {
       cause: error,
     });
   }
@@ -37,6 +37,15 @@ export function loadAddon(file: string, version: string): NativeModule {
     );
   }
   return native;
+}
+
+/** What to do about an addon that can't be loaded. */
+export function cureOf(cause: string): string {
+  if (/libcuda\.so|no NVIDIA GPU/.test(cause))
+    return "install NVIDIA's driver, or build for the CPU: npm run build";
+  if (/lib(cudnn|nccl|cublas|cufft|cusolver|cusparse|nvrtc|nvJitLink)/.test(cause))
+    return "put NVIDIA's libraries beside MLX (docs/setup.md, CUDA), or build for the CPU: npm run build";
+  return "run: npm run build";
 }
 
 function packageVersion(): string {

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { MlxGemmaError } from "../../src/errors.js";
-import { addon, loadAddon } from "../../src/mlx/addon.js";
+import { addon, cureOf, loadAddon } from "../../src/mlx/addon.js";
 
 const BUILT = fileURLToPath(new URL("../../build/Release/mlx_gemma.node", import.meta.url));
 
@@ -57,6 +57,15 @@ describe("the addon", () => {
     // In a process of its own: here libmlx is loaded already.
     const script = `try { process.dlopen({ exports: {} }, ${JSON.stringify(file)}) } catch (e) { console.log(e.message) }`;
     expect(execFileSync(process.execPath, ["-e", script], { encoding: "utf8" })).toContain("libmlx");
+  });
+
+  it.each([
+    ["libcuda.so.1: cannot open shared object file", /^install NVIDIA's driver, /],
+    ["it was built for CUDA, and no NVIDIA GPU with a driver was found", /^install NVIDIA's driver, /],
+    ["libcudnn.so.9: cannot open shared object file", /^put NVIDIA's libraries beside MLX \(docs\/setup\.md/],
+    ["libmlx.so: cannot open shared object file", /^run: npm run build$/],
+  ])("says what to do: %s", (cause, cure) => {
+    expect(cureOf(cause)).toMatch(cure);
   });
 
   it("of another version is stale", () => {

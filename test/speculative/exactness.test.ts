@@ -1,7 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { openTarget } from "../../src/checkpoint/index.js";
 import { EMBEDDED_TARGET } from "../../src/checkpoint/locate.js";
-import { addon } from "../../src/mlx/addon.js";
 import * as ops from "../../src/mlx/ops.js";
 import { checkExactness, exactnessOf, rowsEqualBlocks } from "../../src/speculative/exactness.js";
 import { Gemma4Target } from "../../src/target/gemma4-target.js";
@@ -44,7 +43,7 @@ const doubled = (output: StepOutput, part: keyof StepOutput) => ({
 });
 
 describe("blocks against single rows", () => {
-  it.runIf(addon().kernels() !== "mlx")("are equal, bit for bit, where the kernels are ours", async () => {
+  it("are equal, bit for bit", async () => {
     using target = await load();
     const before = await settledArrays();
     expect(await rowsEqualBlocks(target)).toBe(true);
@@ -62,18 +61,15 @@ describe("blocks against single rows", () => {
 });
 
 describe("the full property", () => {
-  it.runIf(addon().kernels() !== "mlx")(
-    "holds blocks of every size against rows, at every prompt",
-    async () => {
-      using target = await load();
-      const parts: number[] = [];
-      const before = await settledArrays();
-      const result = await checkExactness(target, { onProgress: (done) => parts.push(done) });
-      expect(result).toEqual({ rowsCompared: 3 * 135, difference: undefined });
-      expect(parts).toEqual([0, 1, 2]);
-      expect(liveArrays()).toBe(before);
-    },
-  );
+  it("holds blocks of every size against rows, at every prompt", async () => {
+    using target = await load();
+    const parts: number[] = [];
+    const before = await settledArrays();
+    const result = await checkExactness(target, { onProgress: (done) => parts.push(done) });
+    expect(result).toEqual({ rowsCompared: 3 * 135, difference: undefined });
+    expect(parts).toEqual([0, 1, 2]);
+    expect(liveArrays()).toBe(before);
+  });
 
   it.each([2, 7, 15, 16])("says which row of which block differs: %i rows", async (size) => {
     using target = await load();
@@ -103,16 +99,13 @@ describe("the verdict", () => {
     expect(await exactnessOf(untouched, { kernels: "mlx", drafting: false })).toBe("by construction");
   });
 
-  it.runIf(addon().kernels() !== "mlx")(
-    "is measured elsewhere, and refused where it must be exact",
-    async () => {
-      using target = await load();
-      const how = { kernels: "mlx", drafting: true };
-      expect(await exactnessOf(target, { ...how, required: true })).toBe("measured");
-      const broken = withSteps(target, (output, rows) => (rows === 4 ? doubled(output, "logits") : output));
-      expect(await exactnessOf(broken, how)).toBe("not exact");
-      const { message } = await rejected("unsupported", exactnessOf(broken, { ...how, required: true }));
-      expect(message).toMatch(/^--require-exact: expected .* found .*; leave --require-exact out/s);
-    },
-  );
+  it("is measured elsewhere, and refused where it must be exact", async () => {
+    using target = await load();
+    const how = { kernels: "mlx", drafting: true };
+    expect(await exactnessOf(target, { ...how, required: true })).toBe("measured");
+    const broken = withSteps(target, (output, rows) => (rows === 4 ? doubled(output, "logits") : output));
+    expect(await exactnessOf(broken, how)).toBe("not exact");
+    const { message } = await rejected("unsupported", exactnessOf(broken, { ...how, required: true }));
+    expect(message).toMatch(/^--require-exact: expected .* found .*; leave --require-exact out/s);
+  });
 });

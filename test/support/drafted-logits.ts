@@ -53,7 +53,8 @@ const AXES = {
 
 /** Blocks of a run; all but the last have rejected drafts at their end, as chance will have it. */
 const BLOCKS = 3;
-const RUNS = Number(process.env.FC_RUNS ?? 60);
+/** Examples; MLX's own operations are slow on a CPU. */
+const runsOn = (isa: string) => Number(process.env.FC_RUNS ?? (isa === "mlx" ? everyValue.length : 60));
 
 const folders = new Map<string, Promise<string>>();
 
@@ -86,24 +87,28 @@ const everyValue = AXES.drafts.map(
 
 /**
  * The law of the CPU kernels on whole models: logits of a block of K + 1 rows are, bit for bit, those of the same rows one
- * by one. An instruction set a file, for the addon chooses it once. `FC_RUNS=3000 npx vitest run test/drafted-logits`
+ * by one. Where MLX's own operations run, steps of fixed size make it so; there a prompt's logits depend on its chunks, so
+ * both sides have the same. An instruction set a file, for the addon chooses it once. `FC_RUNS=3000 npx vitest run test/drafted-logits`
  * draws more examples.
  *
  * @param isa what MLX_GEMMA_ISA names; nothing runs where the processor has none of it
  */
-export function describeDraftedLogits(isa: "amx" | "avx512" | "avx2" | "scalar"): void {
+export function describeDraftedLogits(isa: "amx" | "avx512" | "avx2" | "scalar" | "mlx"): void {
+  const runs = runsOn(isa);
   describe.runIf(canRun(isa))(`drafted logits on ${isa}`, () => {
     afterAll(() => addon().setThreads(0));
 
-    it(`equal plain logits bit for bit, ${RUNS} examples`, { timeout: RUNS * 10_000 }, async () => {
+    it(`equal plain logits bit for bit, ${runs} examples`, { timeout: runs * 20_000 }, async () => {
       const seen: Case[] = [];
       await fc.assert(
         fc.asyncProperty(cases, async (one) => {
+          // MLX's nvfp4 wants rows whose number of groups is a multiple of 4: those of this family have 10.
+          fc.pre(isa !== "mlx" || one.packing !== "nvfp4" || one.family !== "dense-k-eq-v");
           seen.push(one);
           using target = await load(await folderOf(one), one);
           expect(await firstDifference(target, target, one)).toBeUndefined();
         }),
-        { numRuns: RUNS, examples: everyValue.map((one) => [one]) },
+        { numRuns: runs, examples: everyValue.map((one) => [one]) },
       );
       for (const axis of keys(AXES)) {
         expect(new Set(seen.map((one) => one[axis])), `values of ${axis}`).toEqual(
@@ -166,7 +171,7 @@ function folderOf({ family, packing }: Case): Promise<string> {
   return folder;
 }
 
-/** Where blocks on `drafted` first give a row other bits than `plain` gives it alone, on one thread and in one chunk. */
+/** Where blocks on `drafted` first give a row other bits than `plain` gives it alone, on one thread. */
 async function firstDifference(plain: Loaded, drafted: Loaded, one: Case): Promise<string | undefined> {
   const { drafts, threads, chunkSize } = one;
   const { vocabSize } = plain.target;
@@ -179,7 +184,8 @@ async function firstDifference(plain: Loaded, drafted: Loaded, one: Case): Promi
 
   addon().setThreads(1);
   using single = plain.target.openSession(1);
-  const rows = [await prefilled(single, ids.slice(0, begin), 512)];
+  const chunk = addon().kernels() === "mlx" ? chunkSize : 512;
+  const rows = [await prefilled(single, ids.slice(0, begin), chunk)];
   for (const id of ids.slice(begin)) rows.push(await stepOn(single, [id]));
 
   addon().setThreads(threads);
@@ -217,7 +223,7 @@ function tokenIds(vocabSize: number, count: number, seed: number): number[] {
 function canRun(isa: string): boolean {
   process.env.MLX_GEMMA_ISA = isa;
   try {
-    return addon().kernels() !== "mlx";
+    return (addon().kernels() === "mlx") === (isa === "mlx");
   } catch (error) {
     if (String(error).includes("has no such instruction set")) return false;
     throw error;

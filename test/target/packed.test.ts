@@ -10,7 +10,8 @@ import { distance, sameBits, stepOn, valuesOf } from "./helpers.js";
 
 // Past the window twice.
 const IDS = Array.from({ length: 2 * TINY.window + 5 }, (_, i) => (i * 37 + 11) % TINY.vocab);
-const exact = addon().kernels() !== "mlx";
+// MLX's own products of packed weights round to the dtype more often than once.
+const ROUNDINGS = addon().kernels() === "mlx" ? 4 : 1.5;
 
 /** Packed against the same values as floats, in float32: what differs is the order of sums. */
 const TOLERANCE = 1e-4;
@@ -66,10 +67,10 @@ describe.each(kinds)("a packed model with %s", (_, make) => {
     const floats = distance(await logits(nativeTarget(plainConfig, tiny.plain, dtype)), exactly);
     const packed = distance(await logits(nativeTarget(packedConfig, tiny.stored, dtype)), exactly);
     expect(floats).toBeGreaterThan(1e-4);
-    expect(packed).toBeLessThan(1.5 * floats);
+    expect(packed).toBeLessThan(ROUNDINGS * floats);
   });
 
-  it.runIf(exact).each([
+  it.each([
     ["four bits", "float32", () => four],
     ["four bits", "bfloat16", () => four],
     ["eight bits", "float16", () => eight],

@@ -74,6 +74,7 @@ inline const std::vector<mx::Dtype> kTypes{mx::bfloat16, mx::float16, mx::float3
 void accuracy_tests();
 void blocks_tests();
 void law_tests();
+void key_groups_tests();
 void pool_tests();
 void products_tests();
 void quantized_tests();

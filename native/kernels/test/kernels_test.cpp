@@ -156,6 +156,7 @@ int main(int argc, char** argv) {
                                                                {"blocks", test::blocks_tests},
                                                                {"quantized", test::quantized_tests},
                                                                {"experts", test::experts_tests},
+                                                               {"key groups", test::key_groups_tests},
                                                                {"pool", test::pool_tests}};
   // MLX_GEMMA_ISA forces one, as in the product: then the others are not tried.
   const char* forced = std::getenv("MLX_GEMMA_ISA");

@@ -1,0 +1,3 @@
+import { describeDraftedLogits } from "./support/drafted-logits.js";
+
+describeDraftedLogits("mlx");
