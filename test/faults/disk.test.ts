@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { temporaryFolder } from "../checkpoint/helpers.js";
 import { ROOT } from "../cli/helpers.js";
+import { NO_MOUNT } from "./small-disk.js";
 
 const BIN = `${ROOT}bin/mlx-gemma.js`;
 // A fixed K: where others use the machine, `auto` may add a line that drafting does not pay.
@@ -88,12 +89,6 @@ it("chat /save to a file that may not grow is one line and no file, and leaves t
   expect(readdirSync(folder)).toEqual(["out.json"]);
 });
 
-/** What is missing for a small disk of a test's own: an unshared mount goes with its process. */
-const NO_MOUNT =
-  spawnSync("unshare", ["-rm", "sh", "-c", "mount -t tmpfs -o size=16k none /mnt"]).status === 0
-    ? undefined
-    : "skipped: mounting is not permitted";
-
 describe.skipIf(NO_MOUNT)(`a full disk${NO_MOUNT ? ` (${NO_MOUNT})` : ""}`, () => {
   it.each(WRITERS)("is one line, exit code 10 and no file: %s", (_, name, args) => {
     const folder = temporaryFolder();
@@ -104,6 +99,19 @@ describe.skipIf(NO_MOUNT)(`a full disk${NO_MOUNT ? ` (${NO_MOUNT})` : ""}`, () =
     expect(code).toBe(10);
     expect(stdout).toMatch(/(^|\n)full\n$/);
     expect(stdout).not.toContain(name);
+  });
+
+  it("is one line, exit code 10 and no file: chat /save", () => {
+    const folder = temporaryFolder();
+    const script = `mount -t tmpfs -o size=16k none ${folder} && cd ${folder} && head -c 64k /dev/zero >full 2>/dev/null; "$@"; code=$?; ls -A >&2; exit $code`;
+    const words = ["-c", `unshare -rm sh -c '${script}' sh "$@"`, "sh", process.execPath, BIN];
+    const { status, stderr } = spawnSync("sh", [...words, "chat", "-n", "8"], {
+      encoding: "utf8",
+      env: { ...process.env, MLX_GEMMA_CONFIG: "none" },
+      input: "Hi\n/save out.json\n",
+    });
+    expect(stderr).toMatch(/^mlx-gemma: \/save out\.json: [^\n]*found the disk full[^\n]*\nfull\n$/);
+    expect(status).toBe(10);
   });
 });
 

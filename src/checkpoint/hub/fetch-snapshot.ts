@@ -140,10 +140,11 @@ async function checkRoom(cache: string, plan: readonly PlannedFile[]): Promise<v
   if (needed === 0) return;
   const { bavail, bsize } = await statfs(cache);
   const free = bavail * bsize;
-  if (free >= needed + SPARE) return;
+  const wanted = needed + SPARE;
+  if (free >= wanted) return;
   throw new MlxGemmaError(
     "disk",
-    `${cache}: expected ${size(needed)} free for the download, found ${size(free)}; free some, or set HF_HOME to a larger disk`,
+    `${cache}: expected ${size(wanted)} free for the download, found ${size(free)}; free some, or set HF_HOME to a larger disk`,
   );
 }
 
