@@ -7,14 +7,12 @@
 // warm-up. RSS is told, not judged. Progress on stderr, the last line is a summary. Exit code 1 where something grew or an answer
 // changed, 2 where the words are wrong. --plant keeps a pair, or a handle, on purpose. --save writes the rows to
 // bench/results/reliability/.
-import { parseArgs } from "node:util";
 import { generate, load } from "mlx-gemma";
-import { saveRows } from "../../../bench/lib/save-rows.mjs";
 import { machine } from "../../../bench/machine.mjs";
 import { addon } from "../../../dist/mlx/addon.js";
+import { runCampaign, saveAndTell, secondsSince, teller, wholeNumber } from "../../../scripts/campaign.mjs";
 import { held } from "../held.mjs";
 
-const USAGE = "usage: npm run faults:cycles -- [--cycles N] [--plant pair|handle] [--save]\n";
 /** Of a disposed pair nothing is left. */
 const GIVEN_BACK = ["liveArrays", "active", "cache"];
 /** Threads start and libraries load with the first pairs. */
@@ -22,47 +20,28 @@ const SETTLED = ["arrayBuffers", "files", "threads"];
 const WARM_UP = 3;
 const TELL_MS = 30_000;
 
-const flags = flagsOf(process.argv.slice(2));
-if (flags) {
-  process.exitCode = await main(flags);
-} else {
-  process.stderr.write(USAGE);
-  process.exitCode = 2;
-}
-
-function flagsOf(args) {
-  try {
-    const { values } = parseArgs({
-      args,
-      options: {
-        cycles: { type: "string", default: "1000" },
-        plant: { type: "string" },
-        save: { type: "boolean", default: false },
-      },
-    });
-    const cycles = /^\d{1,6}$/.test(values.cycles) ? Number(values.cycles) : 0;
+await runCampaign({
+  usage: "npm run faults:cycles -- [--cycles N] [--plant pair|handle] [--save]",
+  options: { cycles: { type: "string", default: "1000" }, plant: { type: "string" } },
+  read(values) {
+    const cycles = wholeNumber(values.cycles);
     const known = [undefined, "pair", "handle"].includes(values.plant);
     return known && cycles > WARM_UP ? { ...values, cycles } : undefined;
-  } catch {
-    return undefined;
-  }
-}
+  },
+  run: main,
+});
 
 async function main({ cycles, plant, save }) {
   const about = save ? machine() : undefined;
   const start = performance.now();
   const before = await held();
   const [rows, kept] = [[], []];
-  let told = start;
+  const tell = teller(TELL_MS);
   for (let cycle = 1; cycle <= cycles; cycle++) {
     const answer = await one(plant === "pair" ? kept : undefined);
     if (plant === "handle") kept.push(addon().fromInt32(Int32Array.of(1), [1]));
     rows.push({ cycle, answer, ...(await held()) });
-    if (performance.now() - told < TELL_MS) continue;
-    told = performance.now();
-    process.stderr.write(
-      `${cycle} of ${cycles} cycles, ${secondsSince(start)} s, RSS ${mib(rows.at(-1))} MiB\n`,
-    );
+    tell(`${cycle} of ${cycles} cycles, ${secondsSince(start)} s, RSS ${mib(rows.at(-1))} MiB`);
   }
   const faults = faultsOf(before, rows);
   for (const fault of faults) console.log(fault);
@@ -70,10 +49,7 @@ async function main({ cycles, plant, save }) {
     `RSS ${mib(rows[WARM_UP - 1])} MiB after ${WARM_UP} cycles, ${mib(rows.at(-1))} MiB after ${cycles}`,
   );
   const summary = { what: "cycles", tried: cycles, failed: faults.length, seconds: secondsSince(start) };
-  if (about) {
-    const path = saveRows("reliability/cycles", about, [{ ...summary, faults }, ...rows]);
-    process.stderr.write(`rows: ${path}.jsonl\n`);
-  }
+  if (about) saveAndTell("cycles", about, [{ ...summary, faults }, ...rows]);
   console.log(JSON.stringify(summary));
   return faults.length > 0 ? 1 : 0;
 }
@@ -101,10 +77,6 @@ function faultsOf(before, rows) {
     ...SETTLED.flatMap((name) => firstOther(name, settled[name], WARM_UP)),
     ...firstOther("answer", rows[0].answer, 0),
   ];
-}
-
-function secondsSince(start) {
-  return Math.round((performance.now() - start) / 1000);
 }
 
 function mib({ rss }) {

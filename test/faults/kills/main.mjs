@@ -6,63 +6,54 @@
 // Kills of each. Progress on stderr, the counts on stdout, the last line a summary. Exit code 1 where something was lost, half written
 // or left behind, or where the writer that writes in place was not found; 2 where the words are wrong. --trial begins at that one, to
 // replay it with its seed. --save writes the rows to bench/results/reliability/.
-import { parseArgs } from "node:util";
-import { Chalk } from "chalk";
-import { saveRows } from "../../../bench/lib/save-rows.mjs";
 import { machine } from "../../../bench/machine.mjs";
-import { columnsTable } from "../../../dist/cli/ui/columns.js";
+import {
+  numbers,
+  plainTable,
+  runCampaign,
+  saveAndTell,
+  secondsSince,
+  teller,
+  wholeNumber,
+} from "../../../scripts/campaign.mjs";
 import { withTypeScript } from "../../../scripts/import-typescript.mjs";
 
-const USAGE = "usage: npm run faults:kills -- [--kills N] [--seed N] [--only NAMES] [--trial N] [--save]\n";
 const CONTROL = "in-place";
 /** Kills in which the writer that writes in place must be found. */
 const CONTROL_KILLS = 40;
 const TELL_MS = 20_000;
 
-const flags = flagsOf(process.argv.slice(2));
-process.exitCode = flags
-  ? await withTypeScript(new URL("kills.ts", import.meta.url), (module) => main(module, flags))
-  : usage();
-
-function usage() {
-  process.stderr.write(USAGE);
-  return 2;
-}
-
-function flagsOf(args) {
-  try {
-    const { values } = parseArgs({
-      args,
-      options: {
-        kills: { type: "string", default: "200" },
-        seed: { type: "string", default: String(Date.now() % 2 ** 31) },
-        trial: { type: "string", default: "0" },
-        only: { type: "string" },
-        save: { type: "boolean", default: false },
-      },
-    });
-    const [kills, seed, from] = [values.kills, values.seed, values.trial].map((text) =>
-      /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN,
-    );
+await runCampaign({
+  usage: "npm run faults:kills -- [--kills N] [--seed N] [--only NAMES] [--trial N] [--save]",
+  options: {
+    kills: { type: "string", default: "200" },
+    seed: { type: "string", default: String(Date.now() % 2 ** 31) },
+    trial: { type: "string", default: "0" },
+    only: { type: "string" },
+  },
+  read({ only, save, ...counts }) {
+    const [kills, seed, from] = [counts.kills, counts.seed, counts.trial].map(wholeNumber);
     if ([kills, seed, from].some(Number.isNaN)) return undefined;
-    return { kills, seed, from, only: values.only?.split(","), save: values.save };
-  } catch {
-    return undefined;
-  }
-}
+    return { kills, seed, from, only: only?.split(","), save };
+  },
+  run: (flags, wrong) =>
+    withTypeScript(new URL("kills.ts", import.meta.url), (module) => main(module, flags, wrong)),
+});
 
-async function main({ campaign, SCENARIOS }, { kills, seed, from, only, save }) {
+async function main({ campaign, SCENARIOS }, { kills, seed, from, only, save }, wrong) {
   const names = only ?? Object.keys(SCENARIOS);
-  if (names.some((name) => !Object.hasOwn(SCENARIOS, name))) return usage();
+  if (names.some((name) => !Object.hasOwn(SCENARIOS, name))) return wrong();
   const about = machine();
   const start = performance.now();
   const rows = [];
+  const tell = teller(TELL_MS);
   for (const name of names) {
     const row = await campaign(name, {
       kills: name === CONTROL ? Math.min(kills, CONTROL_KILLS) : kills,
       seed,
       from,
-      onTrial: teller(kills),
+      onTrial: ({ scenario, killed, seconds }) =>
+        tell(`${scenario}: ${killed} of ${kills} kills, ${seconds} s`),
     });
     rows.push(row);
     for (const { index, kills: planned, what } of row.failures) {
@@ -79,28 +70,15 @@ async function main({ campaign, SCENARIOS }, { kills, seed, from, only, save }) 
   if (missed) console.log(`NOT FOUND: the writer that writes in place, in ${control.killed} kills`);
   const sum = (key) => real.reduce((total, row) => total + row[key], 0);
   const failed = real.reduce((total, { failures }) => total + failures.length, missed);
-  const seconds = Math.round((performance.now() - start) / 1000);
+  const seconds = secondsSince(start);
   const summary = { what: "kills", seed, tried: sum("killed"), failed, seconds };
-  if (save) {
-    const path = saveRows("reliability/kills", about, [summary, ...rows]);
-    process.stderr.write(`rows: ${path}.jsonl\n`);
-  }
+  if (save) saveAndTell("kills", about, [summary, ...rows]);
   console.log(JSON.stringify(summary));
   return failed > 0 ? 1 : 0;
 }
 
-/** A line now and then. */
-function teller(kills) {
-  let told = performance.now();
-  return ({ scenario, killed, seconds }) => {
-    if (performance.now() - told < TELL_MS) return;
-    told = performance.now();
-    process.stderr.write(`${scenario}: ${killed} of ${kills} kills, ${seconds} s\n`);
-  };
-}
-
 function tableOf(rows) {
-  const columns = ["scenario", "killed", "at a step", "of steps", "done before", "healed", "failures", "s"];
+  const counts = numbers("killed", "at a step", "of steps", "done before", "healed", "failures", "s");
   const lines = rows.map((row) =>
     [
       row.scenario,
@@ -113,10 +91,5 @@ function tableOf(rows) {
       row.seconds,
     ].map(String),
   );
-  const plain = { chalk: new Chalk({ level: 0 }), columns: Number.POSITIVE_INFINITY };
-  return columnsTable(
-    columns.map((head, index) => (index === 0 ? { head } : { head, right: true })),
-    lines,
-    plain,
-  );
+  return plainTable(["scenario", ...counts], lines);
 }

@@ -6,71 +6,56 @@
 // Progress on stderr, a row for each ninth of the run on stdout, the last line a summary. Exit code 1 where something grew
 // or a greedy answer changed, 2 where the words are wrong. --minutes ends a run earlier. --plant leaks on purpose. --save
 // writes all rows to bench/results/reliability/. Speed is told, not judged: other programs run, too.
-import { parseArgs } from "node:util";
-import { Chalk } from "chalk";
-import { saveRows } from "../../../bench/lib/save-rows.mjs";
 import { machine } from "../../../bench/machine.mjs";
-import { columnsTable } from "../../../dist/cli/ui/columns.js";
+import {
+  numbers,
+  plainTable,
+  runCampaign,
+  saveAndTell,
+  secondsSince,
+  teller,
+  wholeNumber,
+} from "../../../scripts/campaign.mjs";
 import { withTypeScript } from "../../../scripts/import-typescript.mjs";
 
-const USAGE =
-  "usage: npm run faults:long-run -- [--tokens N] [--minutes N] [--threads N] [--plant heap|handle|buffer] [--save]\n";
 /** Tokens of the longest generations. */
 const MAX_TOKENS = 500;
 /** A run of fewer is judged as that of test/memory.test.ts. */
 const SHORT_TOKENS = 200_000;
 const TELL_MS = 30_000;
 
-const flags = flagsOf(process.argv.slice(2));
-if (flags) {
-  process.exitCode = await withTypeScript(new URL("long-run.ts", import.meta.url), (module) =>
-    main(module, flags),
-  );
-} else {
-  process.stderr.write(USAGE);
-  process.exitCode = 2;
-}
-
-function flagsOf(args) {
-  try {
-    const { values } = parseArgs({
-      args,
-      options: {
-        tokens: { type: "string", default: "1000000" },
-        minutes: { type: "string", default: "0" },
-        threads: { type: "string", default: "1" },
-        plant: { type: "string" },
-        save: { type: "boolean", default: false },
-      },
-    });
-    const [tokens, minutes, threads] = [values.tokens, values.minutes, values.threads].map((text) =>
-      /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN,
-    );
-    const known = [undefined, "heap", "handle", "buffer"].includes(values.plant);
+await runCampaign({
+  usage:
+    "npm run faults:long-run -- [--tokens N] [--minutes N] [--threads N] [--plant heap|handle|buffer] [--save]",
+  options: {
+    tokens: { type: "string", default: "1000000" },
+    minutes: { type: "string", default: "0" },
+    threads: { type: "string", default: "1" },
+    plant: { type: "string" },
+  },
+  read({ plant, save, ...counts }) {
+    const [tokens, minutes, threads] = [counts.tokens, counts.minutes, counts.threads].map(wholeNumber);
+    const known = [undefined, "heap", "handle", "buffer"].includes(plant);
     return known && tokens > 0 && minutes >= 0 && threads >= 0
-      ? { tokens, minutes, threads, plant: values.plant, save: values.save }
+      ? { tokens, minutes, threads, plant, save }
       : undefined;
-  } catch {
-    return undefined;
-  }
-}
+  },
+  run: (flags) => withTypeScript(new URL("long-run.ts", import.meta.url), (module) => main(module, flags)),
+});
 
 async function main({ judge, longRun, SHORT }, { tokens, minutes, threads, plant, save }) {
   const about = machine();
   const start = performance.now();
-  const secondsSince = () => Math.round((performance.now() - start) / 1000);
-  let told = start;
+  const tell = teller(TELL_MS);
   const { lines, ended } = await longRun(
     { tokens, maxTokens: MAX_TOKENS, threads, plant },
     ({ total, rss, rssAnonymous, heapTotal }) => {
-      const now = performance.now();
-      if (total && now - told > TELL_MS) {
-        told = now;
-        process.stderr.write(
-          `${total} of ${tokens} tokens, ${secondsSince()} s, RSS ${mib(rss)} MiB, ${mib(rssAnonymous - heapTotal)} of it neither V8's heap nor files\n`,
+      if (total) {
+        tell(
+          `${total} of ${tokens} tokens, ${secondsSince(start)} s, RSS ${mib(rss)} MiB, ${mib(rssAnonymous - heapTotal)} of it neither V8's heap nor files`,
         );
       }
-      return minutes > 0 && now - start > minutes * 60_000 ? "enough" : undefined;
+      return minutes > 0 && secondsSince(start) > minutes * 60 ? "enough" : undefined;
     },
   );
   const { rows, faults: found, rssSpread } = judge(lines, tokens < SHORT_TOKENS ? SHORT : {});
@@ -79,13 +64,9 @@ async function main({ judge, longRun, SHORT }, { tokens, minutes, threads, plant
   console.log(tableOf(rows));
   for (const fault of faults) console.log(fault);
   console.log(`RSS ± ${(100 * rssSpread).toFixed(2)}% after warm-up`);
-  const summary = { what: "long-run", tried: done, failed: faults.length, seconds: secondsSince() };
+  const summary = { what: "long-run", tried: done, failed: faults.length, seconds: secondsSince(start) };
   if (save) {
-    const path = saveRows("reliability/long-run", about, [
-      { ...summary, threads, rssSpread, faults },
-      ...lines,
-    ]);
-    process.stderr.write(`rows: ${path}.jsonl\n`);
+    saveAndTell("long-run", about, [{ ...summary, threads, rssSpread, faults }, ...lines]);
   }
   console.log(JSON.stringify(summary));
   return faults.length > 0 ? 1 : 0;
@@ -111,12 +92,7 @@ function tableOf(rows) {
     row.processorMsPerToken.toFixed(2),
     row.tokensPerStep.toFixed(2),
   ]);
-  const plain = { chalk: new Chalk({ level: 0 }), columns: Number.POSITIVE_INFINITY };
-  return columnsTable(
-    names.map((head) => ({ head, right: true })),
-    lines,
-    plain,
-  );
+  return plainTable(numbers(...names), lines);
 }
 
 function mib(bytes) {

@@ -12,61 +12,47 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
-import { Chalk } from "chalk";
-import { saveRows } from "../../../bench/lib/save-rows.mjs";
 import { machine } from "../../../bench/machine.mjs";
 import { Peer } from "../../../bench/peers/peer.mjs";
-import { columnsTable } from "../../../dist/cli/ui/columns.js";
+import {
+  plainTable,
+  runCampaign,
+  saveAndTell,
+  secondsSince,
+  teller,
+  wholeNumber,
+} from "../../../scripts/campaign.mjs";
 import { withTypeScript } from "../../../scripts/import-typescript.mjs";
 
 /** A difference at a place where two tokens are nearer than this, in float64, is a tie. */
 const TIE = 5e-3;
-const SECOND = 1000;
 
-const flags = flagsOf(process.argv.slice(2));
-if (flags) {
-  process.exitCode = await withTypeScript(new URL("campaign.ts", import.meta.url), (fuzz) =>
-    main(fuzz, flags),
-  );
-} else {
-  process.stderr.write(
-    "usage: npm run fuzz:generation -- [--runs N] [--minutes N] [--seed N] [--plant N] [--case JSON] [--against-transformers N] [--save]\n",
-  );
-  process.exitCode = 2;
-}
-
-function flagsOf(args) {
-  try {
-    const { values } = parseArgs({
-      args,
-      options: {
-        runs: { type: "string", default: "10000" },
-        seed: { type: "string", default: String(Date.now() % 2 ** 31) },
-        minutes: { type: "string", default: "0" },
-        plant: { type: "string" },
-        case: { type: "string" },
-        "against-transformers": { type: "string", default: "0" },
-        save: { type: "boolean", default: false },
-      },
-    });
-    const whole = (text) => (/^\d{1,10}$/.test(text) ? Number(text) : Number.NaN);
+await runCampaign({
+  usage:
+    "npm run fuzz:generation -- [--runs N] [--minutes N] [--seed N] [--plant N] [--case JSON] [--against-transformers N] [--save]",
+  options: {
+    runs: { type: "string", default: "10000" },
+    seed: { type: "string", default: String(Date.now() % 2 ** 31) },
+    minutes: { type: "string", default: "0" },
+    plant: { type: "string" },
+    case: { type: "string" },
+    "against-transformers": { type: "string", default: "0" },
+  },
+  read(values) {
     const flags = {
-      runs: whole(values.runs),
-      seed: whole(values.seed),
-      minutes: whole(values.minutes),
-      plant: values.plant === undefined ? undefined : whole(values.plant),
-      peers: whole(values["against-transformers"]),
+      runs: wholeNumber(values.runs),
+      seed: wholeNumber(values.seed),
+      minutes: wholeNumber(values.minutes),
+      plant: values.plant === undefined ? undefined : wholeNumber(values.plant),
+      peers: wholeNumber(values["against-transformers"]),
       case: values.case === undefined ? undefined : JSON.parse(values.case),
       save: values.save,
     };
-    return [flags.runs, flags.seed, flags.minutes, flags.peers, flags.plant ?? 0].some(Number.isNaN)
-      ? undefined
-      : flags;
-  } catch {
-    return undefined;
-  }
-}
+    const counts = [flags.runs, flags.seed, flags.minutes, flags.peers, flags.plant ?? 0];
+    return counts.some(Number.isNaN) ? undefined : flags;
+  },
+  run: (flags) => withTypeScript(new URL("campaign.ts", import.meta.url), (fuzz) => main(fuzz, flags)),
+});
 
 async function main(fuzz, { runs, minutes, seed, plant: index, case: one, peers, save }) {
   const plant = index === undefined ? undefined : fuzz.PLANTS[index];
@@ -78,9 +64,13 @@ async function main(fuzz, { runs, minutes, seed, plant: index, case: one, peers,
   if (one) return await replay(fuzz, one, plant);
   const about = machine();
   const start = performance.now();
-  const progress = teller(runs, start);
-  const { tally, failure } = await fuzz.campaign({ runs, minutes, seed, plant, onCase: progress });
-  const seconds = Math.round((performance.now() - start) / SECOND);
+  const tell = teller(10_000);
+  const onCase = (done) => {
+    const rate = (done * 1000) / (performance.now() - start);
+    tell(`${done} of ${runs} cases, ${rate.toFixed(1)}/s`, done >= runs);
+  };
+  const { tally, failure } = await fuzz.campaign({ runs, minutes, seed, plant, onCase });
+  const seconds = secondsSince(start);
   console.log(tableOf(tally));
   console.log(`seed ${seed}: ${tally.cases} cases in ${seconds} s, ${failure ? "one fails" : "all hold"}`);
   if (failure) {
@@ -102,10 +92,7 @@ async function main(fuzz, { runs, minutes, seed, plant: index, case: one, peers,
       failure,
       axes,
     };
-    const path = saveRows(`reliability/generation-${seed}`, about, [
-      { ...row, ...tally.sums, transformers: compared },
-    ]);
-    process.stderr.write(`row: ${path}.jsonl\n`);
+    saveAndTell(`generation-${seed}`, about, [{ ...row, ...tally.sums, transformers: compared }]);
   }
   const failed = Number(failure !== undefined) + (compared?.differ ?? 0);
   console.log(JSON.stringify({ what: "generation", tried: tally.cases, failed, seconds }));
@@ -123,18 +110,6 @@ async function replay(fuzz, configuration, plant) {
   }
 }
 
-/** A line now and then. */
-function teller(runs, start) {
-  let told = start;
-  return (done) => {
-    const now = performance.now();
-    if (now - told < 10 * SECOND && done < runs) return;
-    told = now;
-    const rate = (done * SECOND) / (now - start);
-    process.stderr.write(`${done} of ${runs} cases, ${rate.toFixed(1)}/s\n`);
-  };
-}
-
 function tableOf({ axes, sums }) {
   const cases = [...axes].map(([axis, counts]) => {
     const sorted = [...counts].sort(([a], [b]) => a.localeCompare(b, "en", { numeric: true }));
@@ -142,8 +117,7 @@ function tableOf({ axes, sums }) {
   });
   const words = (name) => name.replace(/([A-Z]|\d+)/g, (part) => ` ${part.toLowerCase()}`);
   const totals = Object.entries(sums).map(([name, sum]) => [words(name), String(sum)]);
-  const plain = { chalk: new Chalk({ level: 0 }), columns: Number.POSITIVE_INFINITY };
-  return columnsTable([{ head: "" }, { head: "cases" }], [...cases, ...totals], plain);
+  return plainTable(["", "cases"], [...cases, ...totals]);
 }
 
 /** Plain greedy ids of text-only checkpoints in float32, against one transformers process that serves all of them. */

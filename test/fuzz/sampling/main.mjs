@@ -5,39 +5,26 @@
 //
 // Progress on stderr, the smallest p-values on stdout, corrected over all tests by Holm. Exit code 1 where one is below
 // 0.01, 2 where the words are wrong. --save writes the rows to bench/results/reliability/.
-import { parseArgs } from "node:util";
-import { Chalk } from "chalk";
-import { saveRows } from "../../../bench/lib/save-rows.mjs";
 import { machine } from "../../../bench/machine.mjs";
-import { columnsTable } from "../../../dist/cli/ui/columns.js";
+import {
+  numbers,
+  plainTable,
+  runCampaign,
+  saveAndTell,
+  secondsSince,
+  wholeNumber,
+} from "../../../scripts/campaign.mjs";
 import { withTypeScript } from "../../../scripts/import-typescript.mjs";
 
 const ALPHA = 0.01;
 const SHOWN = 8;
 
-const flags = flagsOf(process.argv.slice(2));
-if (flags) {
-  process.exitCode = await withTypeScript(new URL("sampling.ts", import.meta.url), (module) =>
-    main(module, flags),
-  );
-} else {
-  process.stderr.write("usage: npm run fuzz:sampling -- [--seeds N] [--save]\n");
-  process.exitCode = 2;
-}
-
-function flagsOf(args) {
-  try {
-    const { values } = parseArgs({
-      args,
-      options: { seeds: { type: "string", default: "1000" }, save: { type: "boolean", default: false } },
-    });
-    return /^[1-9]\d{0,6}$/.test(values.seeds)
-      ? { seeds: Number(values.seeds), save: values.save }
-      : undefined;
-  } catch {
-    return undefined;
-  }
-}
+await runCampaign({
+  usage: "npm run fuzz:sampling -- [--seeds N] [--save]",
+  options: { seeds: { type: "string", default: "1000" } },
+  read: ({ seeds, save }) => (wholeNumber(seeds) > 0 ? { seeds: Number(seeds), save } : undefined),
+  run: (flags) => withTypeScript(new URL("sampling.ts", import.meta.url), (module) => main(module, flags)),
+});
 
 async function main({ CUTS, DRAFTS, compareDistributions }, { seeds, save }) {
   const about = machine();
@@ -47,7 +34,7 @@ async function main({ CUTS, DRAFTS, compareDistributions }, { seeds, save }) {
     seeds,
     onCell: (done) => process.stderr.write(`${done} of ${cells.length} settings\n`),
   });
-  const seconds = Math.round((performance.now() - start) / 1000);
+  const seconds = secondsSince(start);
   const sorted = rows.toSorted((a, b) => a.p - b.p);
   const wrong = sorted.filter(({ corrected }) => corrected < ALPHA);
   console.log(tableOf(sorted.slice(0, Math.max(SHOWN, wrong.length))));
@@ -57,8 +44,7 @@ async function main({ CUTS, DRAFTS, compareDistributions }, { seeds, save }) {
   if (save) {
     const smallest = sorted[0];
     const row = { what: "sampling", tests: rows.length, settings: cells.length, seeds, wrong: wrong.length };
-    const path = saveRows("reliability/sampling", about, [{ ...row, seconds, smallest }, ...rows]);
-    process.stderr.write(`rows: ${path}.jsonl\n`);
+    saveAndTell("sampling", about, [{ ...row, seconds, smallest }, ...rows]);
   }
   console.log(JSON.stringify({ what: "sampling", tried: rows.length, failed: wrong.length, seconds }));
   return wrong.length > 0 ? 1 : 0;
@@ -66,7 +52,6 @@ async function main({ CUTS, DRAFTS, compareDistributions }, { seeds, save }) {
 
 function tableOf(rows) {
   const names = ["temperature", "top-k", "top-p", "min-p", "K", "chi-square", "degrees", "p", "corrected"];
-  const head = [{ head: "words" }, ...names.map((name) => ({ head: name, right: true }))];
   const lines = rows.map((row) => [
     row.words,
     ...[row.temperature, row.topK, row.topP, row.minP, row.draftTokens].map(String),
@@ -75,8 +60,5 @@ function tableOf(rows) {
     row.p.toPrecision(3),
     row.corrected.toPrecision(3),
   ]);
-  return columnsTable(head, lines, {
-    chalk: new Chalk({ level: 0 }),
-    columns: Number.POSITIVE_INFINITY,
-  });
+  return plainTable(["words", ...numbers(...names)], lines);
 }

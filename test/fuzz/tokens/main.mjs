@@ -10,53 +10,41 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
-import { Chalk } from "chalk";
-import { saveRows } from "../../../bench/lib/save-rows.mjs";
 import { machine } from "../../../bench/machine.mjs";
 import { makeRandomPair } from "../../../bench/peers/random-pair.mjs";
-import { columnsTable } from "../../../dist/cli/ui/columns.js";
+import {
+  numbers,
+  plainTable,
+  runCampaign,
+  saveAndTell,
+  secondsSince,
+  teller,
+  wholeNumber,
+} from "../../../scripts/campaign.mjs";
 import { withTypeScript } from "../../../scripts/import-typescript.mjs";
 
 const EMBEDDED = fileURLToPath(new URL("../../../models/tiny-gemma4/", import.meta.url));
-const USAGE = "usage: npm run fuzz:tokens -- [--pair embedded|23m] [--prompts N] [--tokens N] [--save]\n";
 
-const flags = flagsOf(process.argv.slice(2));
-if (flags) {
-  process.exitCode = await withTypeScript(new URL("tokens.ts", import.meta.url), (module) =>
-    main(module, flags),
-  );
-} else {
-  process.stderr.write(USAGE);
-  process.exitCode = 2;
-}
-
-function flagsOf(args) {
-  try {
-    const { values } = parseArgs({
-      args,
-      options: {
-        pair: { type: "string", default: "embedded" },
-        prompts: { type: "string", default: "500" },
-        tokens: { type: "string", default: "100" },
-        save: { type: "boolean", default: false },
-      },
-    });
-    const [prompts, tokens] = [values.prompts, values.tokens].map((text) =>
-      /^\d{1,6}$/.test(text) ? Number(text) : 0,
-    );
-    const known = ["embedded", "23m"].includes(values.pair) && prompts > 0 && tokens > 0;
-    return known ? { pair: values.pair, prompts, tokens, save: values.save } : undefined;
-  } catch {
-    return undefined;
-  }
-}
+await runCampaign({
+  usage: "npm run fuzz:tokens -- [--pair embedded|23m] [--prompts N] [--tokens N] [--save]",
+  options: {
+    pair: { type: "string", default: "embedded" },
+    prompts: { type: "string", default: "500" },
+    tokens: { type: "string", default: "100" },
+  },
+  read({ pair, save, ...counts }) {
+    const [prompts, tokens] = [counts.prompts, counts.tokens].map(wholeNumber);
+    const known = ["embedded", "23m"].includes(pair) && prompts > 0 && tokens > 0;
+    return known ? { pair, prompts, tokens, save } : undefined;
+  },
+  run: (flags) => withTypeScript(new URL("tokens.ts", import.meta.url), (module) => main(module, flags)),
+});
 
 async function main({ compareTokens }, { pair, prompts, tokens, save }) {
   const about = machine();
   const work = mkdtempSync(join(tmpdir(), "mlx-gemma-tokens-"));
   const start = performance.now();
-  let told = start;
+  const tell = teller(10_000);
   try {
     const folder = pair === "embedded" ? EMBEDDED : join(work, pair);
     if (pair !== "embedded") makeRandomPair(pair, folder);
@@ -67,13 +55,9 @@ async function main({ compareTokens }, { pair, prompts, tokens, save }) {
       prompts,
       tokens,
       kind: pair === "embedded" ? "text" : "random",
-      onPrompt: (done) => {
-        if (performance.now() - told < 10_000 && done < prompts) return;
-        told = performance.now();
-        process.stderr.write(`${done} of ${prompts} prompts\n`);
-      },
+      onPrompt: (done) => tell(`${done} of ${prompts} prompts`, done === prompts),
     });
-    const seconds = Math.round((performance.now() - start) / 1000);
+    const seconds = secondsSince(start);
     const sum = (key) => rows.reduce((total, row) => total + row[key], 0);
     const differing = rows.flatMap((row) => row.differing);
     console.log(tableOf(rows));
@@ -90,8 +74,7 @@ async function main({ compareTokens }, { pair, prompts, tokens, save }) {
         differing: differing.length,
         seconds,
       };
-      const path = saveRows(`reliability/tokens-${pair}`, about, [row, ...rows]);
-      process.stderr.write(`rows: ${path}.jsonl\n`);
+      saveAndTell(`tokens-${pair}`, about, [row, ...rows]);
     }
     console.log(JSON.stringify({ what: "tokens", tried: sum("tokens"), failed: differing.length, seconds }));
     return differing.length > 0 ? 1 : 0;
@@ -101,12 +84,10 @@ async function main({ compareTokens }, { pair, prompts, tokens, save }) {
 }
 
 function tableOf(rows) {
-  const head = [{ head: "packing" }, { head: "dtype" }];
-  const numbers = ["prompts", "tokens", "accepted", "differ"].map((name) => ({ head: name, right: true }));
+  const head = ["packing", "dtype", ...numbers("prompts", "tokens", "accepted", "differ")];
   const lines = rows.map(({ packing, dtype, prompts, tokens, accepted, proposed, differing }) => {
     const share = proposed > 0 ? `${((100 * accepted) / proposed).toFixed(0)}%` : "–";
     return [packing, dtype, String(prompts), String(tokens), share, String(differing.length)];
   });
-  const plain = { chalk: new Chalk({ level: 0 }), columns: Number.POSITIVE_INFINITY };
-  return columnsTable([...head, ...numbers], lines, plain);
+  return plainTable(head, lines);
 }
