@@ -12,11 +12,23 @@ let loaded: NativeModule | undefined;
  * The native addon, loaded at the first call and not before.
  *
  * @throws MlxGemmaError `addon` when it is missing, can't be loaded (with the loader's cause) or was built from another
- * version.
+ * version; `usage` where MLX_GEMMA_ISA names what this processor hasn't.
  */
 export function addon(): NativeModule {
-  loaded ??= loadAddon(fileURLToPath(new URL("build/Release/mlx_gemma.node", PACKAGE)), packageVersion());
+  loaded ??= withKernels(
+    loadAddon(fileURLToPath(new URL("build/Release/mlx_gemma.node", PACKAGE)), packageVersion()),
+  );
   return loaded;
+}
+
+/** The kernels are chosen when they are first asked for. */
+function withKernels(native: NativeModule): NativeModule {
+  try {
+    native.kernels();
+    return native;
+  } catch (error) {
+    throw new MlxGemmaError("usage", `${(error as Error).message}; unset it, or name another`, { cause: error });
+  }
 }
 
 /** Loads an addon file and holds it against the version that this package wants. For {@link addon} and its tests. */

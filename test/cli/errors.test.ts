@@ -56,6 +56,14 @@ describe("a wrong option", () => {
     [["--quiet", "--stats", "x"], /'--stats' cannot be used with option '-q, --quiet'/],
     [["--json", "--show-drafts", "x"], /'--show-drafts' cannot be used with option '--json'/],
   ])("%j", (args, line) => mistake(args, 2, line));
+
+  it("of the environment: kernels that this processor hasn't", async () => {
+    const outcome = await generate(["x"], { env: { MLX_GEMMA_ISA: "sse" } });
+    expect(outcome).toMatchObject({ code: 2, stdout: "" });
+    expect(outcome.stderr).toMatch(
+      /^mlx-gemma: MLX_GEMMA_ISA=sse: this processor has no such instruction set; .*; unset it, or name another\n$/,
+    );
+  });
 });
 
 describe("a prompt that is none", () => {
