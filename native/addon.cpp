@@ -141,7 +141,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   return Guarded(env, [&] {
     ChooseMlxSettings();
     // MLX's build for CUDA can't even allocate then.
-    if (mx::is_available(mx::Device::gpu) && mx::device_count(mx::Device::gpu) == 0) {
+    if (mx::default_device() == mx::Device::gpu && mx::device_count(mx::Device::gpu) == 0) {
       throw std::runtime_error("it was built for CUDA, and no NVIDIA GPU with a driver was found");
     }
     // Evaluation happens on worker threads: a stream bound to this thread would be refused there.
