@@ -12,7 +12,7 @@ namespace mx = mlx::core;
 
 namespace {
 
-/** Buffers are multiples of this many positions. */
+/** Buffers of full layers are multiples of this many positions; where MLX's own operations run, all are. */
 constexpr int kStep = kernels::kKeyStep;
 
 int whole_steps(int rows) { return (rows + kStep - 1) / kStep * kStep; }
@@ -32,8 +32,10 @@ int KvCache::capacity_for(int rows) const {
   // A quarter more than is there, so that the copies of a long text add up to a few times its length.
   const int current = keys_ ? keys_->shape(2) : 0;
   const int wanted = std::max(rows, current + current / 4);
-  if (window_ == 0) return whole_steps(wanted);
-  return whole_steps(std::min(wanted, std::max(rows, window_ + max_block_ + std::max(window_, kStep))));
+  const int grown = whole_steps(wanted);
+  if (window_ == 0) return grown;
+  const int most = std::max(rows, window_ + max_block_ + std::max(window_, kStep));
+  return std::min(grown, kernels::own_kernels() ? most : whole_steps(most));
 }
 
 int KvCache::oldest(int position) const {

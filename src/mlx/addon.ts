@@ -27,7 +27,9 @@ function withKernels(native: NativeModule): NativeModule {
     native.kernels();
     return native;
   } catch (error) {
-    throw new MlxGemmaError("usage", `${(error as Error).message}; unset it, or name another`, { cause: error });
+    throw new MlxGemmaError("usage", `${(error as Error).message}; unset it, or name another`, {
+      cause: error,
+    });
   }
 }
 
