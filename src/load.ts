@@ -156,7 +156,7 @@ export async function load(options: LoadOptions = {}): Promise<LoadedPair> {
 const NOT_EXACT: Warning = {
   code: "not-exact",
   message:
-    "rows of a block have other bits than single ones here: drafted text may differ from plain text; --draft none gives plain text",
+    "rows of a block have other bits than single ones here: drafted text may differ from plain text; --draft none gives plain text, MLX_GEMMA_STEP_ROWS=8 may make them equal (docs/setup.md)",
 };
 
 function noTokenizer(folder: string): Warning {

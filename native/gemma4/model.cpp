@@ -8,6 +8,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "mlx/backend/metal/metal.h"
 #include "mlx/ops.h"
 
 namespace mlx_gemma::gemma4 {
@@ -26,14 +27,15 @@ array first_rows(const array& x, int rows) { return mx::slice(x, {0, 0, 0}, {1, 
 constexpr int kMostBlock = 16;
 
 /**
- * Rows of a step of fixed size, 0 for none. 8 is what a GPU computes in about the time of one;
- * MLX_GEMMA_STEP_ROWS is for devices where it is not.
+ * Rows of a step of fixed size, 0 for none. 8 is what CUDA computes in about the time of one. Metal has
+ * kernels for one row of packed weights that eight rows would cost several of: there it is left to
+ * MLX_GEMMA_STEP_ROWS.
  */
 int step_rows() {
   constexpr int kDefault = 8;
   if (kernels::own_kernels()) return 0;
   const char* text = std::getenv("MLX_GEMMA_STEP_ROWS");
-  if (text == nullptr || *text == '\0') return kDefault;
+  if (text == nullptr || *text == '\0') return mx::metal::is_available() ? 0 : kDefault;
   int rows = -1;
   const char* end = text + std::strlen(text);
   const auto [rest, error] = std::from_chars(text, end, rows);
