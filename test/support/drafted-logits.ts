@@ -95,10 +95,11 @@ const everyValue = AXES.drafts.map(
  */
 export function describeDraftedLogits(isa: "amx" | "avx512" | "avx2" | "scalar" | "mlx"): void {
   const runs = runsOn(isa);
+  const timeout = runs * (isa === "mlx" ? 20_000 : 10_000);
   describe.runIf(canRun(isa))(`drafted logits on ${isa}`, () => {
     afterAll(() => addon().setThreads(0));
 
-    it(`equal plain logits bit for bit, ${runs} examples`, { timeout: runs * 20_000 }, async () => {
+    it(`equal plain logits bit for bit, ${runs} examples`, { timeout }, async () => {
       const seen: Case[] = [];
       await fc.assert(
         fc.asyncProperty(cases, async (one) => {

@@ -56,7 +56,8 @@ export async function takeLock(path: string, options: LockOptions): Promise<Blob
     if (await create(path, JSON.stringify(own))) return heldLock(path, own, takenOver, patience);
     const found = await look(path);
     if (!found) continue;
-    const { text, sign } = found;
+    const { text } = found;
+    const sign = `${text} ${found.mtimeMs}`;
     if (sign !== seen) {
       seen = sign;
       since = performance.now();
@@ -151,11 +152,11 @@ async function createInPlace(path: string, text: string): Promise<boolean> {
   }
 }
 
-/** A lock's text, and what changes with each sign of life. */
-async function look(path: string): Promise<{ readonly text: string; readonly sign: string } | undefined> {
+/** A lock's text, and the time of its last sign of life. */
+async function look(path: string): Promise<{ readonly text: string; readonly mtimeMs: number } | undefined> {
   try {
     const text = await readFile(path, "utf8");
-    return { text, sign: `${text} ${(await stat(path)).mtimeMs}` };
+    return { text, mtimeMs: (await stat(path)).mtimeMs };
   } catch (error) {
     if (errorCode(error) === "ENOENT") return undefined;
     throw error;
@@ -182,9 +183,8 @@ async function breakLock(path: string, text: string): Promise<boolean> {
 /** Removes the guard of a process that died while it broke a lock. */
 async function removeDeadGuard(guard: string): Promise<void> {
   const found = await look(guard);
-  const stats = await stat(guard).catch(() => undefined);
-  if (!found || !stats) return;
-  if (!isDead(parseOwner(found.text)) && Date.now() - stats.mtimeMs <= BREAKING_MS) return;
+  if (!found) return;
+  if (!isDead(parseOwner(found.text)) && Date.now() - found.mtimeMs <= BREAKING_MS) return;
   // Another may have removed it meanwhile and made its own, which must stay: a rename takes one or the other.
   const aside = temporaryPath(dirname(guard));
   try {
