@@ -141,11 +141,12 @@ void RegisterArray(Napi::Env env) {
   Environment::Of(env).array_class = Napi::Persistent(Napi::Function(env, defined));
 }
 
-Napi::Value WrapArray(Napi::Env env, mx::array array) {
+namespace {
+
+Napi::Value Wrap(Napi::Env env, mx::array array, int64_t bytes) {
   Environment& environment = Environment::Of(env);
   napi_value object = nullptr;
   Check(env, napi_new_instance(env, environment.array_class.Value(), 0, nullptr, &object));
-  const auto bytes = static_cast<int64_t>(array.nbytes());
   auto* handle = new ArrayHandle{std::move(array), bytes, &environment};
   const napi_finalize collect = [](napi_env gone, void* data, void*) {
     Drop(gone, static_cast<ArrayHandle*>(data));
@@ -158,6 +159,15 @@ Napi::Value WrapArray(Napi::Env env, mx::array array) {
   Report(env, bytes);
   return Napi::Value(env, object);
 }
+
+}  // namespace
+
+Napi::Value WrapArray(Napi::Env env, mx::array array) {
+  const auto bytes = static_cast<int64_t>(array.nbytes());
+  return Wrap(env, std::move(array), bytes);
+}
+
+Napi::Value WrapOwned(Napi::Env env, mx::array array) { return Wrap(env, std::move(array), 0); }
 
 const mx::array& UnwrapArray(const Napi::Value& value) {
   if (const ArrayHandle* handle = HandleOf(value.Env(), value)) return handle->array;

@@ -14,6 +14,10 @@ void RegisterArray(Napi::Env env);
 /** A new JavaScript handle on `array`. Its bytes are told to V8. */
 Napi::Value WrapArray(Napi::Env env, mlx::core::array array);
 
+/** The same for memory that its owner tells V8 of: to hear of a cache with every handle would make it collect
+ * at every step. */
+Napi::Value WrapOwned(Napi::Env env, mlx::core::array array);
+
 /** The array behind a handle. @throws std::invalid_argument for anything else, or a disposed handle. */
 const mlx::core::array& UnwrapArray(const Napi::Value& value);
 

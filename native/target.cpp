@@ -157,8 +157,8 @@ class Session : public Napi::ObjectWrap<Session> {
         const std::optional<gemma4::KvView> view = caches.exported(type);
         if (!view) continue;
         Napi::Object pair = Napi::Object::New(env);
-        pair.Set("keys", WrapArray(env, view->keys));
-        pair.Set("values", WrapArray(env, view->values));
+        pair.Set("keys", WrapOwned(env, view->keys));
+        pair.Set("values", WrapOwned(env, view->values));
         result.Set(gemma4::name(type), pair);
       }
       return result;
@@ -170,7 +170,7 @@ class Session : public Napi::ObjectWrap<Session> {
     return Guarded(env, [&] {
       const std::vector<mlx::core::array> arrays = Open(info).pending();
       Napi::Array result = Napi::Array::New(env, arrays.size());
-      for (uint32_t i = 0; i < arrays.size(); ++i) result.Set(i, WrapArray(env, arrays[i]));
+      for (uint32_t i = 0; i < arrays.size(); ++i) result.Set(i, WrapOwned(env, arrays[i]));
       return result;
     });
   }

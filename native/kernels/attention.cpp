@@ -1,15 +1,17 @@
 // Attention over the cache. Scalar reference, for one row at position p with maximum m and sum l of what came
 // before:
 //
-//   for each block of kKeyBlock absolute positions that holds visible keys, in order:
+//   for each section of kSection absolute positions that holds visible keys, in order, and from nothing,
+//   for each block of kKeyBlock positions in it that holds visible keys, in order:
 //     score[s] = scale * dot(q, key[s]) for each visible s, the dot product as in linear.cpp
 //     m_b = max(score); e[s] = exp(score[s] - m_b), 0 for keys not seen
 //     l_b = sum of the lanes that e falls into by position modulo L; o_b = Σ e[s] * value[s], in order of s
-//     (m, l, o) and (m_b, l_b, o_b) both rescaled to the larger maximum and added
+//     the section's (m, l, o) and (m_b, l_b, o_b) both rescaled to the larger maximum and added
+//   and so the sections
 //   out = round(o / l)
 //
-// Blocks and lanes count from position 0, not from the start of a view or of a call, so the result is the
-// row's own.
+// Sections, blocks and lanes count from position 0, not from the start of a view or of a call, so the result
+// is the row's own.
 #include <algorithm>
 #include <cstring>
 
@@ -53,8 +55,8 @@ struct Call : direct::AttentionCall {
 };
 
 /** The state of up to kTileRows rows after one block, from scratch. */
-void attend(const Call& call, int kv_head, int first_row, int rows, int block, bool fetch, const float* q,
-            SoftmaxState* states, float* values) {
+void attend(const Call& call, int kv_head, int first_row, int rows, int block, bool fetch, bool last,
+            const float* q, SoftmaxState* states, float* values) {
   const int start = block * kKeyBlock;
   Span spans[kTileRows];
   for (int r = 0; r < rows; ++r) {
@@ -74,22 +76,28 @@ void attend(const Call& call, int kv_head, int first_row, int rows, int block, b
       .value_stride = call.value_row,
       .width = call.width,
       .scale = call.scale,
-      .fetch = fetch};
+      .fetch = fetch,
+      .next_keys =
+          last ? 0 : std::clamp(call.key_rows - static_cast<int>(row) - (kKeyBlock - first), 0, kKeyBlock)};
   call.f.attend_block[call.element](job, spans, first, states, values);
 }
 
 void load_queries(const Call& call, int kv_head, int first_row, int rows, float* q) {
-  for (int r = 0; r < rows; ++r) {
-    const int t = (first_row + r) / call.group, head = kv_head * call.group + (first_row + r) % call.group;
-    const char* row = call.q.row(static_cast<std::int64_t>(head) * call.query_rows + t);
-    call.f.widen[call.element](row, call.width, q + r * call.padded);
+  for (int tile = 0; tile < rows; tile += kTileRows) {
+    const int count = std::min(kTileRows, rows - tile);
+    const void* from[kTileRows];
+    for (int r = 0; r < count; ++r) {
+      const int row = first_row + tile + r, head = kv_head * call.group + row % call.group;
+      from[r] = call.q.row(static_cast<std::int64_t>(head) * call.query_rows + row / call.group);
+    }
+    call.f.load_queries[call.element](from, count, call.width, q + tile * call.padded);
   }
 }
 
-void store_row(const Call& call, int kv_head, int row, const SoftmaxState& state, const float* values,
-               bool seen) {
+void store_row(const Call& call, int kv_head, int row, const SoftmaxState& state, const float* values) {
   char* out = call.out_row(kv_head * call.group + row % call.group, row / call.group);
-  if (!seen) {
+  const Span seen = call.visible(row / call.group);
+  if (seen.begin >= seen.end) {
     std::memset(out, 0, static_cast<std::size_t>(call.width * call.size));
     return;
   }
@@ -104,53 +112,83 @@ Span blocks_of(const Call& call, int first_row, int rows) {
   return {floor_block(low.begin), floor_block(high.end - 1) + 1};
 }
 
-constexpr SoftmaxState kNothing{-__builtin_inff(), 0.0f};
+/** Blocks that come together before the row's other keys join them: what is written for each is as much as a
+ * few keys, and many rows make it more than the keys themselves. */
+constexpr int kSection = 8;
 
-bool sees(const Call& call, int row, int block) {
+/** Blocks of the section of `block`, of those in `blocks`. */
+Span section_of(int block, Span blocks) {
+  const int start = block / kSection * kSection;
+  return {std::max(start, blocks.begin), std::min(start + kSection, blocks.end)};
+}
+
+bool is_one(Span blocks) { return blocks.end - blocks.begin == 1; }
+
+bool sees(const Call& call, int row, Span blocks) {
   const Span seen = call.visible(row / call.group);
-  return std::max(seen.begin, block * kKeyBlock) < std::min(seen.end, (block + 1) * kKeyBlock);
+  return std::max(seen.begin, blocks.begin * kKeyBlock) < std::min(seen.end, blocks.end * kKeyBlock);
+}
+
+void clear(const Call& call, int rows, SoftmaxState* states, float* values) {
+  std::fill_n(states, rows, SoftmaxState{-__builtin_inff(), 0.0f});
+  std::memset(values, 0, sizeof(float) * rows * call.padded);
+}
+
+/** What rows from first_row on have seen of `blocks`, added to what they saw before. */
+void fold(const Call& call, int first_row, int rows, Span blocks, const SoftmaxState* states,
+          const float* values, SoftmaxState* into, float* into_values) {
+  for (int r = 0; r < rows; ++r) {
+    if (!sees(call, first_row + r, blocks)) continue;
+    const std::ptrdiff_t at = static_cast<std::ptrdiff_t>(r) * call.padded;
+    call.f.merge(into[r], into_values + at, states[r], values + at, call.padded);
+  }
 }
 
 /** Many rows: a task takes some of them through all of their blocks, so that a block of keys serves several
  * tiles. */
 void by_rows(const Call& call) {
-  constexpr int kRows = 4 * kTileRows;
+  constexpr int kRows = 2 * kTileRows;
   const int rows = call.query_rows * call.group;
   const int parts = (rows + kRows - 1) / kRows;
   parallel_for(call.kv_heads * parts, [&](int task) {
     const int kv_head = task / parts, first = task % parts * kRows;
     const int count = std::min(kRows, rows - first);
     const std::size_t row = static_cast<std::size_t>(call.padded);
-    float* q = thread_scratch(0, (2 * kRows + kTileRows) * row);
+    float* q = thread_scratch(0, (3 * kRows + kTileRows) * row);
     float* totals = q + kRows * row;
-    float* values = totals + kRows * row;
-    SoftmaxState states[kRows], fresh[kTileRows];
-    bool started[kRows] = {};
+    float* sections = totals + kRows * row;
+    float* values = sections + kRows * row;
+    SoftmaxState states[kRows], section_states[kRows], fresh[kTileRows];
     load_queries(call, kv_head, first, count, q);
+    clear(call, count, states, totals);
     const Span blocks = blocks_of(call, first, count);
     for (int block = blocks.begin; block < blocks.end; ++block) {
+      const Span section = section_of(block, blocks);
+      if (block == section.begin) clear(call, count, section_states, sections);
       for (int r = 0; r < count; r += kTileRows) {
         const int n = std::min(kTileRows, count - r);
-        attend(call, kv_head, first + r, n, block, r == 0, q + r * row, fresh, values);
-        for (int i = 0; i < n; ++i) {
-          if (!sees(call, first + r + i, block)) continue;
-          if (!started[r + i]) {
-            states[r + i] = kNothing;
-            std::memset(totals + (r + i) * row, 0, row * sizeof(float));
-            started[r + i] = true;
-          }
-          call.f.merge(states[r + i], totals + (r + i) * row, fresh[i], values + i * row, call.padded);
-        }
+        attend(call, kv_head, first + r, n, block, r == 0, block + 1 == blocks.end, q + r * row, fresh,
+               values);
+        fold(call, first + r, n, {block, block + 1}, fresh, values, section_states + r, sections + r * row);
       }
+      if (block + 1 == section.end)
+        fold(call, first, count, section, section_states, sections, states, totals);
     }
-    for (int r = 0; r < count; ++r) {
-      store_row(call, kv_head, first + r, states[r], totals + r * row, started[r]);
-    }
+    for (int r = 0; r < count; ++r) store_row(call, kv_head, first + r, states[r], totals + r * row);
   });
 }
 
-/** Few rows: a task takes all of a kv head's rows through one block, so that each key is read from memory
- * once. */
+/** Units of work in a row, and the tasks that take them. */
+struct Shares {
+  std::int64_t units, tasks;
+
+  int begin(int task) const { return static_cast<int>(units * task / tasks); }
+  int task_of(int unit) const { return static_cast<int>(((unit + 1) * tasks - 1) / units); }
+};
+
+/** Few rows: a task takes all of a kv head's rows through some blocks, so that each key is read from memory
+ * once. A section whose blocks are all its own it folds at once, into the place of the section's first block.
+ */
 void by_blocks(const Call& call, int tasks_wanted) {
   const int rows = call.query_rows * call.group;
   const Span blocks = blocks_of(call, 0, rows);
@@ -159,43 +197,69 @@ void by_blocks(const Call& call, int tasks_wanted) {
   const std::size_t all = static_cast<std::size_t>(call.kv_heads) * rows;
   // (kv_heads, rows, d), then (kv_heads, blocks, rows, d) and the states; all of them this thread's, filled
   // by all.
-  float* q = thread_scratch(2, all * row * (count + 2) + 2 * all * count);
+  float* q = thread_scratch(2, all * row * (count + 1) + 2 * all * count);
   float* values = q + all * row;
-  float* totals = values + all * row * count;
-  auto* states = reinterpret_cast<SoftmaxState*>(totals + all * row);
+  auto* states = reinterpret_cast<SoftmaxState*>(values + all * row * count);
   for (int head = 0; head < call.kv_heads; ++head) load_queries(call, head, 0, rows, q + head * rows * row);
   const int units = call.kv_heads * count;
-  const int tasks = std::min(tasks_wanted, units);
-  if (tasks > 0) {
-    parallel_for(tasks, [&](int task) {
-      for (int unit = static_cast<int>(static_cast<std::int64_t>(units) * task / tasks);
-           unit < static_cast<int>(static_cast<std::int64_t>(units) * (task + 1) / tasks); ++unit) {
+  const Shares shares{units, std::max(1, std::min(tasks_wanted, units))};
+  /** The blocks that `block` stands for together with others: its section, where one task takes it all. */
+  const auto together = [&](int head, int block) -> Span {
+    const Span section = section_of(block, blocks);
+    const auto task = [&](int b) { return shares.task_of(head * count + b - blocks.begin); };
+    return task(section.begin) == task(section.end - 1) ? section : Span{block, block + 1};
+  };
+  if (units > 0) {
+    parallel_for(static_cast<int>(shares.tasks), [&](int task) {
+      float* fresh_values = thread_scratch(0, kTileRows * row);
+      for (int unit = shares.begin(task); unit < shares.begin(task + 1); ++unit) {
         const int head = unit / count, block = blocks.begin + unit % count;
+        const Span folded = together(head, block);
         for (int r = 0; r < rows; r += kTileRows) {
-          const std::size_t at = static_cast<std::size_t>(unit) * rows + r;
-          attend(call, head, r, std::min(kTileRows, rows - r), block, r == 0, q + (head * rows + r) * row,
-                 states + at, values + at * row);
+          const int n = std::min(kTileRows, rows - r);
+          const std::size_t at =
+              (static_cast<std::size_t>(head) * count + folded.begin - blocks.begin) * rows + r;
+          const float* tile = q + (head * rows + r) * row;
+          const bool last = block + 1 == blocks.end;
+          if (is_one(folded)) {
+            attend(call, head, r, n, block, r == 0, last, tile, states + at, values + at * row);
+            continue;
+          }
+          SoftmaxState fresh[kTileRows];
+          if (block == folded.begin) clear(call, n, states + at, values + at * row);
+          attend(call, head, r, n, block, r == 0, last, tile, fresh, fresh_values);
+          fold(call, r, n, {block, block + 1}, fresh, fresh_values, states + at, values + at * row);
         }
       }
     });
   }
-  // Each row's blocks in order; which thread takes a row is left to chance.
+  // Each row's sections in order; which thread takes a row is left to chance.
   const int sums = static_cast<int>(all);
-  const int sum_tasks = task_count(2.0 * sums * count * call.padded, sums);
+  const int sum_tasks = task_count(2.0 * sums * count * call.padded / kSection, sums);
   parallel_for(sum_tasks, [&](int task) {
+    float* total = thread_scratch(0, 2 * row);
+    float* section_total = total + row;
     for (int i = sums * task / sum_tasks; i < sums * (task + 1) / sum_tasks; ++i) {
       const int head = i / rows, r = i % rows;
-      float* total = totals + i * row;
-      std::memset(total, 0, row * sizeof(float));
-      SoftmaxState state = kNothing;
-      bool started = false;
-      for (int b = 0; b < count; ++b) {
-        if (!sees(call, r, blocks.begin + b)) continue;
-        const std::size_t at = (static_cast<std::size_t>(head) * count + b) * rows + r;
-        call.f.merge(state, total, states[at], values + at * row, call.padded);
-        started = true;
+      const std::size_t first = static_cast<std::size_t>(head) * count * rows + r;
+      SoftmaxState state, section_state;
+      clear(call, 1, &state, total);
+      for (Span section{0, blocks.begin}; section.end < blocks.end;) {
+        section = section_of(section.end, blocks);
+        const std::size_t at = first + static_cast<std::size_t>(section.begin - blocks.begin) * rows;
+        if (is_one(together(head, section.begin))) {
+          clear(call, 1, &section_state, section_total);
+          for (int block = section.begin; block < section.end; ++block) {
+            const std::size_t own = at + static_cast<std::size_t>(block - section.begin) * rows;
+            fold(call, r, 1, {block, block + 1}, states + own, values + own * row, &section_state,
+                 section_total);
+          }
+          fold(call, r, 1, section, &section_state, section_total, &state, total);
+        } else {
+          fold(call, r, 1, section, states + at, values + at * row, &state, total);
+        }
       }
-      store_row(call, head, r, state, total, started);
+      store_row(call, head, r, state, total);
     }
   });
 }

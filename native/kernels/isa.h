@@ -47,8 +47,8 @@ struct PackedJob {
 
 /** One block of keys seen by query rows that share a kv head. */
 struct AttentionJob {
-  const float* q;  // (rows, padded) in pair order
-  std::ptrdiff_t padded;
+  const float* q;         // (rows, padded) as load_queries makes them
+  std::ptrdiff_t padded;  // of q's rows, and of those of the values' sums
   int rows;
   const void* keys;  // the row at `first_key` of the view; stride in elements
   std::ptrdiff_t key_stride;
@@ -56,7 +56,8 @@ struct AttentionJob {
   std::ptrdiff_t value_stride;
   int width;  // d
   float scale;
-  bool fetch;  // the first tile of rows brings the values into cache while it computes the scores
+  bool fetch;     // the first tile of rows brings the values into cache while it computes the scores
+  int next_keys;  // rows of keys behind the block that are wanted next: it may bring these, too
 };
 
 /** Position range of visible keys, relative to the start of a block of kKeyBlock positions. */
@@ -107,6 +108,9 @@ struct RowFunctions {
   /** Row o of packed weights with `depth` elements in the bits of mx::dequantize. */
   void (*dequantize[3])(const PackedRows& weight, int depth, std::ptrdiff_t o, void* out);
 
+  /** Up to kTileRows query rows of `n` elements as attend_block takes them: (count, padded) floats in pair
+   * order, or what stands in their place. */
+  void (*load_queries[3])(const void* const* rows, int count, int n, float* out);
   /**
    * Block state of up to kTileRows rows: spans[r] is what row r sees of the block. Writes states[r] and
    * values[r * padded …] in pair order. `first` is the in-block position of job.keys' row. An empty span
@@ -134,7 +138,7 @@ struct RowFunctions {
 };
 
 /** Rows that attend_block takes at most. */
-constexpr int kTileRows = 8;
+constexpr int kTileRows = 16;
 
 /** The floats a narrow linear may need as scratch: its rows of x once more, in two bytes an element. */
 constexpr std::size_t narrow_scratch(std::ptrdiff_t padded) {

@@ -27,6 +27,7 @@ constexpr RowFunctions functions(const char* name) {
       .takes_packed = {},
       .linear_packed = MLX_GEMMA_EACH_TYPE(linear_packed),
       .dequantize = MLX_GEMMA_EACH_TYPE(dequantize),
+      .load_queries = MLX_GEMMA_EACH_TYPE(load_queries),
       .attend_block = MLX_GEMMA_EACH_TYPE(attend_block),
       .merge = merge<V>,
       .finish = MLX_GEMMA_EACH_TYPE(finish),

@@ -57,6 +57,13 @@ inline void multiply() {
   asm volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(Sums), "i"(A), "i"(B));
 }
 
+/** f.operator()<0>() to f.operator()<Count - 1>(). */
+template <int Count, class F>
+inline void each(F&& f) {
+  if constexpr (Count > 1) each<Count - 1>(f);
+  f.template operator()<Count - 1>();
+}
+
 /** The number of each lane. */
 inline __m512i lane_numbers() {
   return _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
@@ -120,26 +127,21 @@ inline void copy_row(const bf16* x, int n, bf16* out) {
 constexpr int columns_of(int rows) { return rows <= 1 ? 1 : rows <= 4 ? 4 : rows <= 8 ? 8 : 16; }
 
 /**
- * Rows of x, `stride` floats apart, as tiles of B: (depth / 2, columns) pairs of elements, zeros where there
- * is no row.
+ * Rows of x as tiles of B: (depth / 2, columns) pairs of elements, zeros where there is no row.
  *
- * @param arrange puts the 32 elements of a tile into the order of the weights' tile
+ * @param elements the 32 of row r from k on, in the order of the other operand's tile
  */
-template <class Arrange>
-inline void turn_rows(const float* x, std::ptrdiff_t stride, int rows, int columns, int depth,
-                      Arrange arrange, std::uint32_t* out) {
-  const auto element = [&](int r, int k) {
-    return arrange(_mm512_loadu_si512(reinterpret_cast<const bf16*>(x + r * stride) + k));
-  };
+template <class Elements>
+inline void turn_rows(int rows, int columns, int depth, Elements elements, std::uint32_t* out) {
   for (int k = 0; k < depth; k += kTileDepth, out += kTileDepth / 2 * columns) {
     if (columns == 1) {
-      _mm512_storeu_si512(out, element(0, k));
+      _mm512_storeu_si512(out, elements(0, k));
       continue;
     }
     for (int r = 0; r < columns; r += 4) {
       __m512i rows_of_x[4], v[4];
 #pragma GCC unroll 4
-      for (int i = 0; i < 4; ++i) rows_of_x[i] = r + i < rows ? element(r + i, k) : _mm512_setzero_si512();
+      for (int i = 0; i < 4; ++i) rows_of_x[i] = r + i < rows ? elements(r + i, k) : _mm512_setzero_si512();
       interleave(rows_of_x, v);
       // Pair 4 q + i of the four rows is quarter q of v[i].
 #pragma GCC unroll 4

@@ -22,7 +22,8 @@ inline const std::uint32_t* tiles_of_x(const LinearJob& job) {
   if (job.rows == 1) return reinterpret_cast<const std::uint32_t*>(job.x);
   auto* out = reinterpret_cast<std::uint32_t*>(job.scratch);
   turn_rows(
-      job.x, job.padded, job.rows, columns_of(job.rows), job.depth, [](__m512i row) { return row; }, out);
+      job.rows, columns_of(job.rows), job.depth,
+      [&](int r, int k) { return _mm512_loadu_si512(row_of_x(job, r) + k); }, out);
   return out;
 }
 

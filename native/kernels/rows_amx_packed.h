@@ -55,8 +55,11 @@ inline PackedX turn_x(const PackedJob& job) {
   for (int b = 0; b < blocks; ++b) {
     const float* x = job.x + b * N * job.padded;
     const int rows = job.rows - b * N < N ? job.rows - b * N : N;
-    const auto arrange = [&](__m512i row) { return B == 4 ? _mm512_permutexvar_epi16(order, row) : row; };
-    turn_rows(x, job.padded, rows, N, job.depth, arrange, out.tiles + b * out.tiles_step);
+    const auto elements = [&](int r, int k) {
+      const __m512i row = _mm512_loadu_si512(reinterpret_cast<const bf16*>(x + r * job.padded) + k);
+      return B == 4 ? _mm512_permutexvar_epi16(order, row) : row;
+    };
+    turn_rows(rows, N, job.depth, elements, out.tiles + b * out.tiles_step);
     if (job.weight.mode != QuantizationMode::affine) continue;
     const __m512i column = _mm512_and_si512(lane_numbers(), _mm512_set1_epi32(N - 1));
     const __mmask16 there = _mm512_cmplt_epi32_mask(column, _mm512_set1_epi32(rows));

@@ -1,4 +1,4 @@
-// One block of keys for up to four query rows, and how blocks come together.
+// One block of keys for some query rows, and how blocks come together.
 #pragma once
 
 #include "rows_common.h"
@@ -145,6 +145,12 @@ inline void attend_rows(const AttentionJob& job, const Span* spans, int first, S
   for (int r = 0; r < R; ++r) {
     add_values<V, T, 1>(job, common.end, spans[r].end, first, scores + r, values + r * job.padded);
   }
+}
+
+template <class V, class T>
+void load_queries(const void* const* rows, int count, int n, float* out) {
+  const std::ptrdiff_t padded = (n + V::pair - 1) / V::pair * V::pair;
+  for (int r = 0; r < count; ++r) widen<V, T>(rows[r], n, out + r * padded);
 }
 
 template <class V, class T>

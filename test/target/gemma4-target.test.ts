@@ -93,6 +93,21 @@ describe("a long text", () => {
   });
 });
 
+describe("caches", () => {
+  // V8 would collect all of its heap at each step of a long text, on a core that the step needs.
+  it("are told to V8 once, and not with every handle on them", async () => {
+    const session = target.openSession(4);
+    await session.prefill(prompt);
+    const before = process.memoryUsage().external;
+    const handles = [...session.pending(), ...Object.values(session.sharedKv()).flatMap(Object.values)];
+    expect(handles.length).toBeGreaterThan(4);
+    expect(handles.reduce((sum, { nbytes }) => sum + nbytes, 0)).toBeGreaterThan(64 * 1024);
+    expect(process.memoryUsage().external - before).toBeLessThan(16 * 1024);
+    for (const handle of handles) handle.dispose();
+    expect(process.memoryUsage().external).toBeLessThan(before + 16 * 1024);
+  });
+});
+
 describe("keep", () => {
   it("refuses to keep more than the last step had, or to drop more than a block", async () => {
     const session = target.openSession(4);

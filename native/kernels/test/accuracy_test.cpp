@@ -61,14 +61,18 @@ void attention_case(const AttentionCase& c, mx::Dtype dtype) {
         size = std::max(size, magnitude * scale);
       }
       double sum = 0, largest = 0;
-      std::vector<double> want(c.width, 0.0), weight(c.width, 0.0);
+      std::vector<double> want(c.width, 0.0), weight(c.width, 0.0), lost(c.width, 0.0);
       for (int s = 0; s < c.keys; ++s) {
         const double e = score[s] == -kInfinity ? 0.0 : std::exp(score[s] - most);
         sum += e;
         for (int i = 0; i < c.width; ++i) {
           want[i] += e * vs[(g * c.keys + s) * c.width + i];
-          weight[i] += e * std::abs(vs[(g * c.keys + s) * c.width + i]);
-          largest = std::max(largest, std::abs(vs[(g * c.keys + s) * c.width + i]));
+          const double value = std::abs(vs[(g * c.keys + s) * c.width + i]);
+          weight[i] += e * value;
+          largest = std::max(largest, value);
+          if (flushes(dtype)) {  // three products a key, of which a weight's smaller parts may be subnormal
+            lost[i] += (value < kSmallestNormal ? e * value : 0) + 3 * kSmallestNormal * (1 + value);
+          }
         }
       }
       // The scores' own error (as in linear) is a relative error of every exp; then come chains over the
@@ -79,7 +83,8 @@ void attention_case(const AttentionCase& c, mx::Dtype dtype) {
         const double expected = sum > 0 ? want[i] / sum : 0.0;
         // A weight below e^-87.3 counts as none; a step may be subnormal.
         const double bound =
-            sum > 0 ? 2 * relative * weight[i] / sum + c.keys * (0x1p-125 * largest + 0x1p-147) : 0.0;
+            sum > 0 ? (2 * relative * weight[i] + lost[i]) / sum + c.keys * (0x1p-125 * largest + 0x1p-147)
+                    : 0.0;
         ok = ok && within("attention", got[(h * c.rows + t) * c.width + i], expected, bound, dtype);
       }
     }
@@ -101,8 +106,11 @@ void attention_accuracy(mx::Dtype dtype) {
                  dtype);
   attention_case({2, 1, 150, 150, 16, AttentionMask{.window = 24}}, dtype);
   attention_case({2, 1, 90, 90, 64, AttentionMask{}, 30.0}, dtype);
+  attention_case({8, 1, 3, 333, 256, AttentionMask{.query_offset = 330, .window = 200}}, dtype);
+  attention_case({5, 1, 7, 140, 96, AttentionMask{.query_offset = 133}, 5.0}, dtype);
   for (const Size values : kSizes) {
     attention_case({2, 1, 3, 200, 20, AttentionMask{.query_offset = 197}, 1.0, values}, dtype);
+    attention_case({2, 1, 3, 200, 32, AttentionMask{.query_offset = 197}, 10.0, values}, dtype);
     attention_case({4, 2, 1, 300, 64, AttentionMask{.query_offset = 299, .window = 140}, 30.0, values},
                    dtype);
   }
@@ -112,46 +120,48 @@ void attention_accuracy(mx::Dtype dtype) {
   }
   for (const int window : {0, 90}) {
     const AttentionMask mask{.query_offset = 295, .window = window};
-    attention_case({4, 2, 5, 300, 20, mask, 1.0, Size::ordinary, true}, dtype);
+    for (const int width : {20, 64})
+      attention_case({4, 2, 5, 300, width, mask, 1.0, Size::ordinary, true}, dtype);
   }
   // Rows before the first key see nothing and are zero.
   attention_case({2, 1, 6, 10, 16, AttentionMask{.query_offset = 0, .window = 4, .key_offset = 3}}, dtype);
 }
 
-void attention_specials(mx::Dtype dtype) {
+void attention_specials(mx::Dtype dtype, int width) {
   // A NaN key or value past what a row sees must not reach it, and one that it sees must.
-  std::vector<float> keys(10 * 16, 0.5f), values(10 * 16, 2.0f);
-  keys[8 * 16 + 3] = kNan;
-  values[9 * 16 + 3] = kNan;
-  const mx::array q = normal({1, 1, 4, 16}, dtype);
-  const auto got =
-      numbers(attention(q, from_values(keys, {1, 1, 10, 16}, dtype),
-                        from_values(values, {1, 1, 10, 16}, dtype), 1.0f, AttentionMask{.query_offset = 6}));
+  std::vector<float> keys(10 * width, 0.5f), values(10 * width, 2.0f);
+  keys[8 * width + 3] = kNan;
+  values[9 * width + 3] = kNan;
+  const mx::array q = normal({1, 1, 4, width}, dtype);
+  const auto got = numbers(attention(q, from_values(keys, {1, 1, 10, width}, dtype),
+                                     from_values(values, {1, 1, 10, width}, dtype), 1.0f,
+                                     AttentionMask{.query_offset = 6}));
   bool ok = true;
-  for (int i = 0; i < 2 * 16; ++i) ok = ok && got[i] == 2.0;
-  for (int i = 2 * 16; i < 4 * 16; ++i) ok = ok && std::isnan(got[i]);
-  check(ok, "attention " + text(dtype) + " NaN is seen where it is visible, and nowhere else");
+  for (int i = 0; i < 2 * width; ++i) ok = ok && got[i] == 2.0;
+  for (int i = 2 * width; i < 4 * width; ++i) ok = ok && std::isnan(got[i]);
+  check(ok, "attention " + text(dtype) + " NaN is seen where it is visible, and nowhere else, d " +
+                std::to_string(width));
 }
 
 /** A key of -inf weighs nothing, one of +inf leaves no number, an infinite value is its column's mean. */
-void attention_infinities(mx::Dtype dtype) {
+void attention_infinities(mx::Dtype dtype, int width) {
   const float infinity = static_cast<float>(kInfinity);
-  std::vector<float> keys(10 * 16, 0.5f), values(10 * 16, 2.0f);
-  keys[3 * 16 + 1] = -infinity;
-  for (int i = 0; i < 16; ++i) values[3 * 16 + i] = 1000.0f;
-  values[7 * 16 + 4] = -infinity;
-  keys[9 * 16] = infinity;
-  const auto got =
-      numbers(attention(mx::ones({1, 1, 4, 16}, dtype), from_values(keys, {1, 1, 10, 16}, dtype),
-                        from_values(values, {1, 1, 10, 16}, dtype), 1.0f, AttentionMask{.query_offset = 6}));
+  std::vector<float> keys(10 * width, 0.5f), values(10 * width, 2.0f);
+  keys[3 * width + 1] = -infinity;
+  for (int i = 0; i < width; ++i) values[3 * width + i] = 1000.0f;
+  values[7 * width + 4] = -infinity;
+  keys[9 * width] = infinity;
+  const auto got = numbers(
+      attention(mx::ones({1, 1, 4, width}, dtype), from_values(keys, {1, 1, 10, width}, dtype),
+                from_values(values, {1, 1, 10, width}, dtype), 1.0f, AttentionMask{.query_offset = 6}));
   bool ok = true;
   for (int t = 0; t < 4; ++t) {
-    for (int i = 0; i < 16; ++i) {
+    for (int i = 0; i < width; ++i) {
       const double want = t == 3 ? kNan : t > 0 && i == 4 ? -kInfinity : 2.0;
-      ok = ok && close(got[t * 16 + i], want, 0, dtype);
+      ok = ok && close(got[t * width + i], want, 0, dtype);
     }
   }
-  check(ok, "attention " + text(dtype) + " infinities");
+  check(ok, "attention " + text(dtype) + " infinities, d " + std::to_string(width));
 }
 
 /** Squares that overflow make zeros of a row, as in the reference. Infinity spoils its row alone. */
@@ -357,8 +367,10 @@ void kv_write_cases(mx::Dtype dtype) {
 void accuracy_tests() {
   for (const mx::Dtype dtype : kTypes) {
     attention_accuracy(dtype);
-    attention_specials(dtype);
-    attention_infinities(dtype);
+    for (const int width : {16, 32, 96}) {
+      attention_specials(dtype, width);
+      attention_infinities(dtype, width);
+    }
     norm_accuracy(dtype);
     norm_specials(dtype);
     gelu_accuracy(dtype);

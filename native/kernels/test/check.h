@@ -57,6 +57,11 @@ mx::array restrided(const mx::array& a);
 double half_spacing(mx::Dtype dtype);
 double smallest_step(mx::Dtype dtype);
 
+constexpr double kSmallestNormal = 0x1p-126;
+
+/** True where products take subnormal numbers, and sums that are, for zeros: tiles do. */
+bool flushes(mx::Dtype dtype);
+
 /** The same values twice, along the last axis; with the other sign if `negated`. */
 mx::array doubled(const mx::array& a, bool negated);
 

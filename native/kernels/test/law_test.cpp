@@ -139,12 +139,14 @@ void linear_law(mx::Dtype dtype) {
 }
 
 void attention_law(mx::Dtype dtype) {
-  const Heads shapes[] = {{4, 1, 64}, {8, 2, 32}, {2, 2, 20}, {8, 1, 64}, {3, 1, 16}};
-  for (int i = 0; i < 20; ++i) {
+  const Heads shapes[] = {{4, 1, 64}, {8, 2, 32},  {2, 2, 20}, {8, 1, 64},
+                          {3, 1, 16}, {8, 1, 256}, {5, 1, 96}};
+  constexpr int kShapes = std::size(shapes);
+  for (int i = 0; i < 4 * kShapes; ++i) {
     const int rows = some_rows(), past = uniform(0, 500), window = i % 2 == 0 ? 0 : uniform(1, 300);
     const Data data = i % 3 == 2 ? Data::cancelling : Data::ordinary;
-    check(attention_holds(attention, dtype, shapes[i % 5], rows, past, window, data),
-          "law of attention " + text(dtype) + " shape " + std::to_string(i % 5) + " rows " +
+    check(attention_holds(attention, dtype, shapes[i % kShapes], rows, past, window, data),
+          "law of attention " + text(dtype) + " shape " + std::to_string(i % kShapes) + " rows " +
               std::to_string(rows) + " past " + std::to_string(past) + " window " + std::to_string(window));
   }
 }

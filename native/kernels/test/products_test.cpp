@@ -11,7 +11,6 @@ namespace mlx_gemma::kernels::test {
 namespace {
 
 constexpr double kEpsilon = 0x1p-24;
-constexpr double kSmallestNormal = 0x1p-126;
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
@@ -28,9 +27,6 @@ struct Weights {
     for (double& size : sizes) size = std::abs(size);
   }
 };
-
-/** True where products take subnormal numbers, and sums that are, for zeros: tiles do. */
-bool flushes(mx::Dtype dtype) { return dtype == mx::bfloat16 && std::string(name()) == "amx"; }
 
 /**
  * |error| <= (I / 8 + 24) * 2^-24 * Σ|x| size(w): eight chains are the longest there are. Where steps are
