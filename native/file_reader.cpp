@@ -1,6 +1,7 @@
 #include "file_reader.h"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -17,6 +18,14 @@ namespace {
 
 /** Large enough that a call's cost does not show, small enough to share a layer's largest matrix. */
 constexpr size_t kPiece = size_t{2} << 20;
+
+/** The calling thread comes second where cores are few: JavaScript's parses a tokenizer at the same time,
+ * alone, and is what a load waits for in the end. */
+void step_back() {
+#if defined(__linux__)
+  ::setpriority(PRIO_PROCESS, 0, 5);
+#endif
+}
 
 std::string message_of(int error) { return std::generic_category().message(error); }
 
@@ -67,15 +76,20 @@ void FileReader::fill(const std::vector<Extent>& extents, int threads,
       if (!failed.exchange(true)) failure = std::current_exception();
     }
   };
-  std::vector<std::thread> others;
+  // All of them end with this: a thread that has stepped back can't return.
+  std::vector<std::thread> readers;
   const auto wanted = std::min<size_t>(std::max(threads, 1), pieces.size());
   try {
-    while (others.size() + 1 < wanted) others.emplace_back(work);
+    while (readers.size() < wanted) {
+      readers.emplace_back([&] {
+        step_back();
+        work();
+      });
+    }
   } catch (const std::system_error&) {
-    // Fewer threads do it, too.
+    if (readers.empty()) work();  // Fewer threads do it, too.
   }
-  work();
-  for (std::thread& other : others) other.join();
+  for (std::thread& reader : readers) reader.join();
   if (failure) std::rethrow_exception(failure);
 }
 

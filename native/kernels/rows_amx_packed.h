@@ -88,33 +88,75 @@ class PackedRun {
 
   void run(int begin) {
     if (begin >= end_) return;
+    job_.rows <= N ? run_narrow(begin) : run_wide(begin);
+  }
+
+ private:
+  static constexpr bool kAffine = M == QuantizationMode::affine;
+  static constexpr int kDepthOfGroup = G * kTileDepth;
+  static constexpr int kElements = kGroups * kDepthOfGroup;
+  static constexpr int kGroupBytes = G * kTileBytes;
+  /** Groups that are unpacked at a time for few rows: enough that a tile has left the store buffer when it is
+   * read, and so few that they stay in the inner cache, which a neighbour may share. */
+  static constexpr int kRing = 4;
+
+  /** One x block: each group is unpacked shortly before it is multiplied. */
+  void run_narrow(int begin) {
+    Block ahead = at(begin, 0);
+    int unpacked = 0, done = 0;
+    const auto unpack_next = [&] {
+      if (ahead.count <= 0) return;
+      unpack(ahead, 0, unpacked++ % kRing);
+      ahead = ahead.k + kDepthOfGroup < job_.depth ? at(ahead.o, ahead.k + kDepthOfGroup)
+                                                   : at(ahead.o + kRows, 0);
+    };
+    while (unpacked < kRing - 1 && ahead.count > 0) unpack_next();
+    for (int o = begin; o < end_; o += kRows) {
+      for (int k = 0; k < job_.depth; k += kElements) {
+        const Block block = at(o, k);
+        turn_scales<M>(job_.weight, o, block.count, k, block.groups, kAdded<B, M>, scales_);
+        for (int g = 0; g < block.groups; ++g) {
+          unpack_next();
+          sum_group(block, 0, g, done++ % kRing);
+        }
+        add_sums(block, 0);
+      }
+      store_rows(at(o, 0));
+    }
+  }
+
+  /** Several: a block of groups is unpacked for all of them. */
+  void run_wide(int begin) {
     Block block = at(begin, 0);
     int side = 0;
-    for (int g = 0; g < block.groups; ++g) unpack(block, g, side);
+    for (int g = 0; g < block.groups; ++g) unpack(block, g, g);
     while (block.count > 0) {
       const bool last = block.k + kElements >= job_.depth;
       const Block next = last ? at(block.o + kRows, 0) : at(block.o, block.k + kElements);
       multiply_block(block, side, next);
-      if (last)
-        store_columns<N>(x_.totals, job_.rows, static_cast<bf16*>(job_.out) + block.o, job_.out_stride,
-                         block.count);
+      if (last) store_rows(block);
       block = next;
       side = 1 - side;
     }
   }
 
- private:
-  static constexpr bool kAffine = M == QuantizationMode::affine;
-  static constexpr int kElements = kGroups * G * kTileDepth;
-  static constexpr int kGroupBytes = G * kTileBytes;
-
   Block at(int o, int k) const {
-    const int left = (job_.depth - k) / (G * kTileDepth);
+    const int left = (job_.depth - k) / kDepthOfGroup;
     return {o, end_ - o < kRows ? end_ - o : kRows, k, left < kGroups ? left : kGroups};
   }
-  void unpack(const Block& block, int g, int side) {
-    unpack_tiles<B, M, G>(job_.weight, job_.depth, block.o, block.count, block.k + g * G * kTileDepth,
-                          unpacked_[side] + g * kGroupBytes);
+  /** Group g of the block to a place among the unpacked. */
+  void unpack(const Block& block, int g, int place) {
+    unpack_tiles<B, M, G>(job_.weight, job_.depth, block.o, block.count, block.k + g * kDepthOfGroup,
+                          unpacked_ + place * kGroupBytes);
+  }
+  void sum_group(const Block& block, int b, int g, int place) {
+    const std::uint8_t* tile = unpacked_ + place * kGroupBytes;
+    const std::uint32_t* x_tile = x_.tiles + b * x_.tiles_step + (block.k + g * kDepthOfGroup) / 2 * N;
+    g % 2 == 0 ? multiply_group<0>(tile, x_tile, sums_[g]) : multiply_group<1>(tile, x_tile, sums_[g]);
+  }
+  void store_rows(const Block& block) const {
+    store_columns<N>(x_.totals, job_.rows, static_cast<bf16*>(job_.out) + block.o, job_.out_stride,
+                     block.count);
   }
 
   /** Adds the block's products to the totals. Meanwhile the next block is unpacked: a tile that was just
@@ -125,12 +167,8 @@ class PackedRun {
     for (int b = 0; b * N < job_.rows; ++b) {
       const bool last = (b + 1) * N >= job_.rows;
       for (int g = 0; g < kGroups; ++g) {
-        if (last && g < next_groups) unpack(next, g, 1 - side);
-        if (g >= block.groups) continue;
-        const std::uint8_t* tile = unpacked_[side] + g * kGroupBytes;
-        const std::uint32_t* x_tile =
-            x_.tiles + b * x_.tiles_step + (block.k / 2 + g * G * kTileDepth / 2) * N;
-        g % 2 == 0 ? multiply_group<0>(tile, x_tile, sums_[g]) : multiply_group<1>(tile, x_tile, sums_[g]);
+        if (last && g < next_groups) unpack(next, g, (1 - side) * kGroups + g);
+        if (g < block.groups) sum_group(block, b, g, side * kGroups + g);
       }
       add_sums(block, b);
     }
@@ -174,7 +212,7 @@ class PackedRun {
   const PackedJob& job_;
   const PackedX x_;
   const int end_;
-  alignas(64) std::uint8_t unpacked_[2][kGroups * kGroupBytes];
+  alignas(64) std::uint8_t unpacked_[2 * kGroups * kGroupBytes];
   alignas(64) float sums_[kGroups][16 * N];
   Scales scales_;
 };

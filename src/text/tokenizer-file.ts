@@ -2,6 +2,7 @@ import { isUtf8 } from "node:buffer";
 import { checkpointError, describe, isObject } from "../checkpoint/json.js";
 import { readWhole } from "../checkpoint/plain-file.js";
 import { MlxGemmaError } from "../errors.js";
+import { joinMerges } from "./tokenizer-merges.js";
 import { checkTokenizer, stepsOf } from "./tokenizer-rules.js";
 import { AGAIN, sectionsOf } from "./tokenizer-sections.js";
 
@@ -25,7 +26,7 @@ export interface TokenizerTraits {
 
 /** A tokenizer.json that was read and checked. */
 export interface TokenizerFile {
-  /** For the tokenizer, which must not read a file that may have changed since. */
+  /** For the tokenizer, which must not read a file that may have changed since; merges are in their shorter form. */
   readonly text: string;
   readonly traits: TokenizerTraits;
 }
@@ -48,7 +49,14 @@ export function readTokenizer(bytes: Buffer, file: string): TokenizerFile {
   const specials = specialTokens(sections.top.get("added_tokens"), file);
   const traits = { specials, ...decoderTraits(sections.top.get("decoder"), file) };
   checkTokenizer(sections, file);
-  return { text: bytes.toString("utf8"), traits };
+  return { text: shortened(bytes, sections.merges).toString("utf8"), traits };
+}
+
+function shortened(bytes: Buffer, merges: readonly [number, number] | undefined): Buffer {
+  if (!merges) return bytes;
+  const [begin, end] = merges;
+  const joined = joinMerges(bytes, begin, end);
+  return joined ? Buffer.concat([bytes.subarray(0, begin), joined, bytes.subarray(end)]) : bytes;
 }
 
 function specialTokens(section: unknown, file: string): Set<string> {

@@ -13,6 +13,8 @@ export interface TokenizerSections {
   readonly top: ReadonlyMap<string, unknown>;
   /** What stands in `model`, beside `vocab` and `merges`. */
   readonly model: ReadonlyMap<string, unknown>;
+  /** Where the value of `merges` begins and ends; undefined: there is none. */
+  readonly merges: readonly [number, number] | undefined;
 }
 
 /**
@@ -33,6 +35,7 @@ export function sectionsOf(bytes: Buffer, file: string): TokenizerSections {
   let depth = 0;
   let inModel = false;
   let string: readonly [number, number] = [0, 0];
+  let merges: readonly [number, number] | undefined;
   const lengths = new MergeLengths();
   const level = () => (depth === 1 ? levels[0] : depth === 2 && inModel ? levels[1] : undefined);
   const end = (at: number) => {
@@ -40,6 +43,7 @@ export function sectionsOf(bytes: Buffer, file: string): TokenizerSections {
     if (!now || now.key === undefined) return;
     if (!now.left.has(now.key))
       now.into.set(now.key, parsed(bytes, now.begin, at, `${file}: ${quote(now.key)}`));
+    if (inModel && now.key === "merges") merges = [now.begin, at];
     now.key = undefined;
   };
   for (let i = 0; i < bytes.length; i++) {
@@ -86,7 +90,7 @@ export function sectionsOf(bytes: Buffer, file: string): TokenizerSections {
     const found = `found one of ${lengths.merge} bytes where the longest token has ${lengths.token}`;
     throw bad(`model.merges: expected merges into tokens of the vocabulary, ${found}`);
   }
-  return { top, model };
+  return { top, model, merges };
 }
 
 /** How many bytes the longest token and the longest merge have, as they pass. */
