@@ -62,9 +62,10 @@ class Arguments {
 
   /** NativeMatrix: an array, or a packed weight as an object. */
   kernels::Matrix matrix(const Napi::Value& value) const {
+    if (const mx::array* plain = FindArray(value)) return *plain;
     const Napi::Object object = value.As<Napi::Object>();
     const Napi::Value scales = value.IsObject() ? object.Get("scales") : value;
-    if (!value.IsObject() || scales.IsUndefined()) return UnwrapArray(value);
+    if (!value.IsObject() || scales.IsUndefined()) return UnwrapArray(value);  // which says what is wrong
     const Napi::Value biases = object.Get("biases");
     const auto mode = kernels::quantization_mode(object.Get("mode").ToString());
     if (!mode) throw std::invalid_argument("expected the mode affine, mxfp4, mxfp8 or nvfp4");

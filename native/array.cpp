@@ -169,8 +169,13 @@ Napi::Value WrapArray(Napi::Env env, mx::array array) {
 
 Napi::Value WrapOwned(Napi::Env env, mx::array array) { return Wrap(env, std::move(array), 0); }
 
+const mx::array* FindArray(const Napi::Value& value) {
+  const ArrayHandle* handle = HandleOf(value.Env(), value);
+  return handle ? &handle->array : nullptr;
+}
+
 const mx::array& UnwrapArray(const Napi::Value& value) {
-  if (const ArrayHandle* handle = HandleOf(value.Env(), value)) return handle->array;
+  if (const mx::array* array = FindArray(value)) return *array;
   throw std::invalid_argument(IsOfClass(value) ? "the array is disposed" : "expected an array of this addon");
 }
 

@@ -18,6 +18,9 @@ Napi::Value WrapArray(Napi::Env env, mlx::core::array array);
  * at every step. */
 Napi::Value WrapOwned(Napi::Env env, mlx::core::array array);
 
+/** The array behind a handle; null for anything else, or a disposed handle. */
+const mlx::core::array* FindArray(const Napi::Value& value);
+
 /** The array behind a handle. @throws std::invalid_argument for anything else, or a disposed handle. */
 const mlx::core::array& UnwrapArray(const Napi::Value& value);
 

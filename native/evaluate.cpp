@@ -32,11 +32,17 @@ class Evaluation : public Napi::AsyncWorker {
   void Execute() override {
     try {
       const EvaluationTurn turn;
+      auto before = std::chrono::steady_clock::now();
+      // Each stage is on its way before one is waited for: its first operation follows the last of the stage
+      // before.
+      for (const std::vector<mx::array>& stage : stages_) {
+        if (!stage.empty()) mx::async_eval(stage);
+      }
       for (std::vector<mx::array>& stage : stages_) {
-        const auto start = std::chrono::steady_clock::now();
-        if (!stage.empty()) mx::eval(stage);
-        const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
-        milliseconds_.push_back(took.count());
+        for (mx::array& array : stage) array.wait();
+        const auto now = std::chrono::steady_clock::now();
+        milliseconds_.push_back(std::chrono::duration<double, std::milli>(now - before).count());
+        before = now;
       }
       stages_.clear();  // Within the turn.
     } catch (const std::exception& error) {

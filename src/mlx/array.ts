@@ -99,7 +99,7 @@ export function readFloat32(array: MlxArray): Float32Array {
 /**
  * Evaluates stage after stage off the JavaScript thread, one evaluation at a time in the process.
  *
- * @returns milliseconds of each stage
+ * @returns milliseconds of each stage, from the end of the one before: all are under way before the first is waited for
  * @throws MlxGemmaError `native` with MLX's message
  */
 export async function evaluate(stages: readonly (readonly MlxArray[])[]): Promise<Float64Array> {

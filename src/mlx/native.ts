@@ -302,7 +302,8 @@ export interface NativeModule {
   readBytes(a: NativeArray): Uint8Array;
   /**
    * Evaluates stage after stage on a worker thread; one evaluation at a time in the process, others queue.
-   * Resolves to each stage's milliseconds.
+   * All stages are under way before the first is waited for. Resolves to each stage's milliseconds, from the end of the
+   * one before.
    */
   evaluate(stages: readonly (readonly NativeArray[])[]): Promise<Float64Array>;
   /** Begins to read tensors off the JavaScript thread, on as many threads as the kernels have; see `NativeReading`. */
