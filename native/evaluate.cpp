@@ -40,7 +40,7 @@ class Evaluation : public Napi::AsyncWorker {
       }
       for (std::vector<mx::array>& stage : stages_) {
         for (mx::array& array : stage) array.wait();
-        const auto now = std::chrono::steady_clock::now();
+        const auto now = stage.empty() ? before : std::chrono::steady_clock::now();
         milliseconds_.push_back(std::chrono::duration<double, std::milli>(now - before).count());
         before = now;
       }

@@ -41,9 +41,9 @@ export function joinMerges(bytes: Buffer, begin: number, end: number): Buffer | 
       if (c === SPACE) return false;
       out[length++] = c;
       if (c !== BACKSLASH) continue;
-      const escape = bytes[++i] ?? 0;
-      out[length++] = escape;
-      if (escape === U && ESCAPED.has(bytes.toString("latin1", i + 1, i + 5))) return false;
+      const letter = bytes[++i] ?? 0;
+      out[length++] = letter;
+      if (letter === U && ESCAPED.has(bytes.toString("latin1", i + 1, i + 5))) return false;
     }
     return i++ < end;
   };
