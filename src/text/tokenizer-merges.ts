@@ -24,13 +24,13 @@ export function joinMerges(bytes: Buffer, begin: number, end: number): Buffer | 
   const out = Buffer.allocUnsafe(end - begin);
   let length = 0;
   let i = begin;
-  /** The next byte that is no white space; 0 at the end. */
+  /** The next byte that is no white space; -1 at the end. */
   const next = () => {
     while (i < end) {
       const c = bytes[i++] ?? 0;
       if (c !== SPACE && c !== 0x0a && c !== 0x0d && c !== 0x09) return c;
     }
-    return 0;
+    return -1;
   };
   /** Copies a text that `next` stands before, without its quotes; false where that is no such text. */
   const text = () => {
@@ -62,5 +62,5 @@ export function joinMerges(bytes: Buffer, begin: number, end: number): Buffer | 
     out[length++] = after;
     if (after !== COMMA && after !== CLOSE) return undefined;
   }
-  return next() === 0 ? out.subarray(0, length) : undefined;
+  return next() === -1 ? out.subarray(0, length) : undefined;
 }

@@ -28,6 +28,7 @@ describe("merges in their older form", () => {
     ["three texts", '[["a","b","c"]]'],
     ["a number", '[["a",1]]'],
     ["more behind it", '[["a","b"]]x'],
+    ["a zero byte behind it", '[["a","b"]]\u0000x'],
     ["an end too early", '[["a","b"]'],
     ["an end in a text", '[["a","b'],
     ["an end in an escape", '[["a","b\\'],
