@@ -1,7 +1,7 @@
 // Attention over the cache. Scalar reference, for one row at position p with maximum m and sum l of what came
 // before:
 //
-//   for each section of kSection absolute positions that holds visible keys, in order, and from nothing,
+//   for each section of kSection blocks that holds visible keys, in order, and from nothing,
 //   for each block of kKeyBlock positions in it that holds visible keys, in order:
 //     score[s] = scale * dot(q, key[s]) for each visible s, the dot product as in linear.cpp
 //     m_b = max(score); e[s] = exp(score[s] - m_b), 0 for keys not seen

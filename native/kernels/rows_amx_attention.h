@@ -249,12 +249,7 @@ inline void attend_block(const AttentionJob& job, const Span* spans, int first, 
   const KeyBlock block{job, first};
   Scores scores;
   alignas(64) Weights weights;
-  Span all{kKeyBlock, 0};
-  for (int r = 0; r < job.rows; ++r) {
-    if (spans[r].begin >= spans[r].end) continue;
-    all.begin = spans[r].begin < all.begin ? spans[r].begin : all.begin;
-    all.end = spans[r].end > all.end ? spans[r].end : all.end;
-  }
+  const Span all = rows::seen_by_any(spans, job.rows);
   if (all.begin < all.end) score_keys(block, all, scores);
   for (int r = 0; r < job.rows; ++r) {
     states[r] = {rows::kMinusInfinity, 0.0f};

@@ -15,6 +15,17 @@ inline float exponential_of(float x) {
 
 inline constexpr float kMinusInfinity = -__builtin_inff();
 
+/** From the first key that some row sees to the last; none: its end is before its beginning. */
+static inline Span seen_by_any(const Span* spans, int rows) {
+  Span all{kKeyBlock, 0};
+  for (int r = 0; r < rows; ++r) {
+    if (spans[r].begin >= spans[r].end) continue;
+    all.begin = spans[r].begin < all.begin ? spans[r].begin : all.begin;
+    all.end = spans[r].end > all.end ? spans[r].end : all.end;
+  }
+  return all;
+}
+
 /** Scores of R rows with keys [begin, end) of the block, from row `first` of the view on. */
 template <class V, class T, int R>
 inline void score_keys(const AttentionJob& job, int begin, int end, int first, float (*scores)[kKeyBlock]) {
@@ -118,12 +129,9 @@ template <class V, class T, int R>
 inline void attend_rows(const AttentionJob& job, const Span* spans, int first, SoftmaxState* states,
                         float* values) {
   alignas(64) float scores[R][kKeyBlock];
-  Span all{kKeyBlock, 0}, common{0, kKeyBlock};
+  const Span all = seen_by_any(spans, R);
+  Span common{0, kKeyBlock};
   for (int r = 0; r < R; ++r) {
-    if (spans[r].begin < spans[r].end) {
-      all.begin = spans[r].begin < all.begin ? spans[r].begin : all.begin;
-      all.end = spans[r].end > all.end ? spans[r].end : all.end;
-    }
     common.begin = spans[r].begin > common.begin ? spans[r].begin : common.begin;
     common.end = spans[r].end < common.end ? spans[r].end : common.end;
   }
