@@ -16,6 +16,24 @@ namespace mlx_gemma {
 
 namespace mx = mlx::core;
 
+/** NativeMatrix: an array, or a packed weight as an object. */
+inline kernels::Matrix ParseMatrix(const Napi::Value& value) {
+  if (const mx::array* plain = FindArray(value)) return *plain;
+  const Napi::Object object = value.As<Napi::Object>();
+  const Napi::Value scales = value.IsObject() ? object.Get("scales") : value;
+  if (!value.IsObject() || scales.IsUndefined()) return UnwrapArray(value);  // which says what is wrong
+  const Napi::Value biases = object.Get("biases");
+  const auto mode = kernels::quantization_mode(object.Get("mode").ToString());
+  if (!mode) throw std::invalid_argument("expected the mode affine, mxfp4, mxfp8 or nvfp4");
+  return kernels::QuantizedWeight{
+      .weight = UnwrapArray(object.Get("weight")),
+      .scales = UnwrapArray(scales),
+      .biases = biases.IsNull() ? std::nullopt : std::optional(UnwrapArray(biases)),
+      .group_size = object.Get("groupSize").ToNumber(),
+      .bits = object.Get("bits").ToNumber(),
+      .mode = *mode};
+}
+
 /** One call's arguments, by place. Each reader throws std::invalid_argument for a value of another type. */
 class Arguments {
  public:
@@ -60,29 +78,7 @@ class Arguments {
     return {shape.begin(), shape.end()};
   }
 
-  /** NativeMatrix: an array, or a packed weight as an object. */
-  kernels::Matrix matrix(const Napi::Value& value) const {
-    if (const mx::array* plain = FindArray(value)) return *plain;
-    const Napi::Object object = value.As<Napi::Object>();
-    const Napi::Value scales = value.IsObject() ? object.Get("scales") : value;
-    if (!value.IsObject() || scales.IsUndefined()) return UnwrapArray(value);  // which says what is wrong
-    const Napi::Value biases = object.Get("biases");
-    const auto mode = kernels::quantization_mode(object.Get("mode").ToString());
-    if (!mode) throw std::invalid_argument("expected the mode affine, mxfp4, mxfp8 or nvfp4");
-    return kernels::QuantizedWeight{
-        .weight = UnwrapArray(object.Get("weight")),
-        .scales = UnwrapArray(scales),
-        .biases = biases.IsNull() ? std::nullopt : std::optional(UnwrapArray(biases)),
-        .group_size = object.Get("groupSize").ToNumber(),
-        .bits = object.Get("bits").ToNumber(),
-        .mode = *mode};
-  }
-  kernels::Matrix matrix(size_t i) const { return matrix(info_[i]); }
-
-  Napi::Object object(size_t i) const {
-    if (!info_[i].IsObject()) throw std::invalid_argument("expected an object");
-    return info_[i].As<Napi::Object>();
-  }
+  kernels::Matrix matrix(size_t i) const { return ParseMatrix(info_[i]); }
 
   std::string text(size_t i) const {
     if (!info_[i].IsString()) throw std::invalid_argument("expected a string");

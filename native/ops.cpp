@@ -66,8 +66,6 @@ void DefineReductions(Napi::Object ops) {
   Define<[](const Arguments& a) { return mx::softmax(a.array(0), a.integer(1), true); }>(ops, "softmax");
   Define<[](const Arguments& a) { return mx::sort(a.array(0), a.integer(1)); }>(ops, "sort");
   Define<[](const Arguments& a) { return mx::argsort(a.array(0), a.integer(1)); }>(ops, "argsort");
-  Define<[](const Arguments& a) { return mx::astype(mx::argmax(a.array(0), a.integer(1)), mx::int32); }>(
-      ops, "argmax");
   Define<[](const Arguments& a) { return mx::argpartition(a.array(0), a.integer(1), a.integer(2)); }>(
       ops, "argpartition");
 }
@@ -89,43 +87,15 @@ void DefineMatrices(Napi::Object ops) {
   }>(ops, "quantize");
 }
 
-kernels::AttentionLayer ParseAttention(const Arguments& a, const Napi::Object& layer) {
-  return {.input_layernorm = UnwrapArray(layer.Get("inputLayernorm")),
-          .q_proj = a.matrix(layer.Get("qProj")),
-          .q_norm = UnwrapArray(layer.Get("qNorm")),
-          .o_proj = a.matrix(layer.Get("oProj")),
-          .post_attention_layernorm = UnwrapArray(layer.Get("postAttentionLayernorm")),
-          .kv = std::nullopt,
-          .heads = layer.Get("numHeads").ToNumber(),
-          .eps = layer.Get("eps").ToNumber(),
-          .scale = layer.Get("scale").ToNumber()};
-}
-
-kernels::FeedForwardLayer ParseFeedForward(const Arguments& a, const Napi::Object& layer) {
-  return {.pre_feedforward_layernorm = UnwrapArray(layer.Get("preFeedforwardLayernorm")),
-          .gate_proj = a.matrix(layer.Get("gateProj")),
-          .up_proj = a.matrix(layer.Get("upProj")),
-          .down_proj = a.matrix(layer.Get("downProj")),
-          .post_feedforward_layernorm = UnwrapArray(layer.Get("postFeedforwardLayernorm")),
-          .experts = nullptr,
-          .per_layer_input = std::nullopt,
-          .layer_scalar = UnwrapArray(layer.Get("layerScalar")),
-          .eps = layer.Get("eps").ToNumber()};
-}
-
 void DefineKernels(Napi::Object ops) {
   Define<[](const Arguments& a) {
     return kernels::rms_norm(a.array(0), a.optional_array(1), static_cast<float>(a.number(2)));
   }>(ops, "rmsNorm");
+  Define<[](const Arguments& a) { return kernels::argmax(a.array(0)); }>(ops, "argmax");
+  Define<[](const Arguments& a) { return kernels::largest_token(a.array(0), a.array(1)); }>(ops,
+                                                                                            "largestToken");
   Define<[](const Arguments& a) { return kernels::rope_table(a.array(0), a.integer(1), 1, a.dtype(2)); }>(
       ops, "ropeTable");
-  Define<[](const Arguments& a) {
-    const kernels::KeyRows seen{a.array(3), a.array(4), std::nullopt};
-    return kernels::attention_block(a.array(0), ParseAttention(a, a.object(1)), a.array(2), seen);
-  }>(ops, "attentionBlock");
-  Define<[](const Arguments& a) {
-    return kernels::feed_forward_block(a.array(0), ParseFeedForward(a, a.object(1)), std::nullopt);
-  }>(ops, "feedForwardBlock");
   Define<[](const Arguments& a) { return kernels::top_clusters(a.array(0), a.array(1), a.integer(2)); }>(
       ops, "topClusters");
   DefineList<[](const Arguments& a) -> std::vector<mx::array> {

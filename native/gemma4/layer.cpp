@@ -14,42 +14,40 @@ std::string layer_name(int index) { return "layers." + std::to_string(index); }
 }  // namespace
 
 Layer::Layer(const Config& config, int index, const Weights& weights)
-    : attention_(attention_layer(config, index, weights, layer_name(index))),
-      feed_forward_(feed_forward_layer(config, index, weights, layer_name(index))) {}
+    : weights_{attention_layer(config, index, weights, layer_name(index)),
+               feed_forward_layer(config, index, weights, layer_name(index))} {}
 
-array Layer::operator()(const array& h, const std::optional<array>& per_layer, const TypeStep& step,
+array Layer::operator()(const array& h, const OwnInput& per_layer, const TypeStep& step,
                         KvCache& cache) const {
   if (!step.groups.empty()) {
-    return kernels::feed_forward_block(grouped(h, step, cache), feed_forward_, per_layer);
+    return kernels::feed_forward_block(grouped(h, step, cache), weights_.feed_forward, per_layer);
   }
-  if (!attention_.kv) return read(h, per_layer, step, cache);
+  if (!weights_.attention.kv) return read(h, per_layer, step, cache);
   const int rows = h.shape(1);
-  const auto [attended, keys, values] =
-      kernels::attention_block(h, attention_, step.rope_table, cache.reserve(rows));
+  const auto [output, keys, values] =
+      kernels::decoder_layer(h, weights_, step.rope_table, cache.reserve(rows), per_layer);
   cache.wrote(keys, values, rows);
-  return kernels::feed_forward_block(attended, feed_forward_, per_layer);
+  return output;
 }
 
 array Layer::grouped(const array& h, const TypeStep& step, KvCache& cache) const {
   const int rows = h.shape(1);
-  const bool writes = attention_.kv.has_value();
+  const bool writes = weights_.attention.kv.has_value();
   const auto [attended, keys, values] = kernels::composed::attention_block(
-      h, attention_, step.rope_table, writes ? cache.reserve(rows) : cache.written(), step.groups);
+      h, weights_.attention, step.rope_table, writes ? cache.reserve(rows) : cache.written(), step.groups);
   if (writes) cache.wrote(keys, values, rows);
   return attended;
 }
 
 void Layer::write(const array& h, const TypeStep& step, KvCache& cache) const {
   const int rows = h.shape(1);
-  const auto [keys, values] = kernels::write_keys_values(h, attention_, step.rope_table, cache.reserve(rows));
+  const auto [keys, values] =
+      kernels::write_keys_values(h, weights_.attention, step.rope_table, cache.reserve(rows));
   cache.wrote(keys, values, rows);
 }
 
-array Layer::read(const array& h, const std::optional<array>& per_layer, const TypeStep& step,
-                  KvCache& cache) const {
-  const kernels::KeyRows& seen = cache.visible(h.shape(1));
-  return kernels::feed_forward_block(kernels::attention_block(h, attention_, step.rope_table, seen),
-                                     feed_forward_, per_layer);
+array Layer::read(const array& h, const OwnInput& per_layer, const TypeStep& step, KvCache& cache) const {
+  return kernels::decoder_layer(h, weights_, step.rope_table, cache.visible(h.shape(1)), per_layer);
 }
 
 }  // namespace mlx_gemma::gemma4

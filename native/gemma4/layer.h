@@ -19,30 +19,27 @@ struct TypeStep {
   std::vector<kernels::KeyGroup> groups;
 };
 
-/**
- * Gemma4TextDecoderLayer of modeling_gemma4.py. `step` is that of the layer's type, `per_layer` the (1, T, P)
- * of the T rows, where the model has per-layer inputs.
- */
+/** A layer's own of the per-layer inputs, where the model has such. */
+using OwnInput = std::optional<kernels::PerLayerRows>;
+
+/** Gemma4TextDecoderLayer of modeling_gemma4.py. `step` is that of the layer's type. */
 class Layer {
  public:
   /** Reads the tensors under "layers.<index>". */
   Layer(const Config& config, int index, const Weights& weights);
 
   /** h (1, T, H) → (1, T, H); a producer layer writes the K/V of its T rows into `cache` first. */
-  array operator()(const array& h, const std::optional<array>& per_layer, const TypeStep& step,
-                   KvCache& cache) const;
+  array operator()(const array& h, const OwnInput& per_layer, const TypeStep& step, KvCache& cache) const;
 
   /** Producer layers: the K/V of h alone, for when no row, or not every row, is needed further on. */
   void write(const array& h, const TypeStep& step, KvCache& cache) const;
   /** The layer on the last T of the rows that were written to `cache`. */
-  array read(const array& h, const std::optional<array>& per_layer, const TypeStep& step,
-             KvCache& cache) const;
+  array read(const array& h, const OwnInput& per_layer, const TypeStep& step, KvCache& cache) const;
 
  private:
   array grouped(const array& h, const TypeStep& step, KvCache& cache) const;
 
-  kernels::AttentionLayer attention_;
-  kernels::FeedForwardLayer feed_forward_;
+  kernels::DecoderLayer weights_;
 };
 
 }  // namespace mlx_gemma::gemma4

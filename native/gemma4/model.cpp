@@ -221,8 +221,8 @@ std::optional<Output> Model::pass(const array& tokens, Caches& caches, Rows rows
       if (per_layer) per_layer = last_row(*per_layer);
       steps = type_steps(position + length - 1, 1, false);
     }
-    std::optional<array> own_input;  // (1, T', P)
-    if (per_layer) own_input = per_layer_inputs_->of_layer(*per_layer, i);
+    OwnInput own_input;
+    if (per_layer) own_input = kernels::PerLayerRows{*per_layer, i};
     h = narrow ? layer.read(h, own_input, *step, cache) : layer(h, own_input, *step, cache);
   }
   caches.commit(kept.value_or(length));

@@ -5,6 +5,7 @@
 
 #include "gemma4/config.h"
 #include "gemma4/weights.h"
+#include "kernels/blocks.h"
 
 namespace mlx_gemma::gemma4 {
 
@@ -18,17 +19,11 @@ class PerLayerInputs {
   PerLayerInputs(const Config& config, const Weights& weights);
   /** tokens int32 (1, T) and h = embed(tokens) (1, T, H) → (1, T, L * P) */
   array operator()(const array& tokens, const array& h) const;
-  /** Layer i's part of the above: (1, T, P). */
-  array of_layer(const array& per_layer, int layer) const;
 
  private:
-  int num_layers_;
-  int size_;
   Embedding embed_tokens_per_layer_;
   Linear per_layer_model_projection_;
-  RmsNorm per_layer_projection_norm_;
-  Scale projection_scale_;
-  Scale input_scale_;
+  kernels::PerLayerMix mix_;
 };
 
 }  // namespace mlx_gemma::gemma4

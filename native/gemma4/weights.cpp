@@ -109,12 +109,7 @@ array Linear::operator()(const array& x) const { return kernels::project(x, weig
 Embedding::Embedding(const Weights& weights, const std::string& name, int rows, int dims, double scale)
     : weight_(weights.stored_table(name, rows, dims)), scale_(static_cast<float>(scale), weights.dtype()) {}
 
-array Embedding::operator()(const array& ids) const {
-  if (const auto* packed = std::get_if<kernels::QuantizedWeight>(&weight_)) {
-    return mx::multiply(kernels::dequantize_rows(*packed, ids, scale_.dtype()), scale_);
-  }
-  return mx::multiply(mx::take(std::get<array>(weight_), ids, 0), scale_);
-}
+array Embedding::operator()(const array& ids) const { return kernels::embedding(weight_, ids, scale_); }
 
 array Embedding::as_linear(const array& x) const { return kernels::project(x, weight_); }
 

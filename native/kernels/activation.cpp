@@ -82,7 +82,7 @@ void direct::add(int element, const char* a, const char* b, std::size_t n, char*
 }
 
 void direct::scale(int element, const char* x, const char* factor, std::size_t n, char* out) {
-  row_functions().scale[element](x, factor, n, out);
+  row_functions().scale[element](x, float_at(element, factor, 0), n, out);
 }
 
 array softcap(const array& x, float cap) {

@@ -6,6 +6,7 @@
 
 #include "mlx/allocator.h"
 #include "mlx/device.h"
+#include "mlx/types/half_types.h"
 #include "mlx/utils.h"
 
 namespace mlx_gemma::kernels {
@@ -63,6 +64,14 @@ RowView RowView::by_heads(const char* data, int heads, int rows, std::int64_t ro
   view.strides[0] = row_bytes;
   view.strides[1] = heads * row_bytes;
   return view;
+}
+
+float float_at(int element, const char* p, int i) {
+  if (element == static_cast<int>(Element::f32)) return reinterpret_cast<const float*>(p)[i];
+  if (element == static_cast<int>(Element::f16)) {
+    return static_cast<float>(reinterpret_cast<const mx::float16_t*>(p)[i]);
+  }
+  return static_cast<float>(reinterpret_cast<const mx::bfloat16_t*>(p)[i]);
 }
 
 namespace {

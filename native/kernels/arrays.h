@@ -33,6 +33,9 @@ Element element_of(const array& a, const char* kernel);
 /** Bytes of an element. */
 constexpr std::int64_t element_size(int element) { return element == static_cast<int>(Element::f32) ? 4 : 2; }
 
+/** Element i of a row. */
+float float_at(int element, const char* p, int i);
+
 /** Throws unless `indices` are int32 or uint32. */
 void check_indices(const array& indices, const char* kernel);
 

@@ -254,32 +254,28 @@ void check(const array& h, const AttentionLayer& layer, const array& rope_table,
 
 }  // namespace
 
-array attention_block(const array& h, const AttentionLayer& layer, const array& rope_table,
-                      const KeyRows& seen) {
+std::optional<Part> attention_part(const array& h, const AttentionLayer& layer, const array& rope_table,
+                                   const KeyRows& seen) {
   check(h, layer, rope_table, seen.keys, seen.values);
   const bool same = seen.keys.dtype() == h.dtype() && seen.values.dtype() == h.dtype();
-  if (!same || !fits_primitive(h, {&layer.q_proj, &layer.o_proj})) {
-    return composed::attention_block(h, layer, rope_table, seen);
-  }
+  if (!same || !fits_primitive(h, {&layer.q_proj, &layer.o_proj})) return std::nullopt;
   Packings packings;
   std::vector<array> inputs = common_inputs(h, layer, rope_table, packings);
   inputs.push_back(seen.keys);
   inputs.push_back(seen.values);
   auto block = std::make_shared<AttentionBlock>(current_stream(), layer, std::move(packings));
   block->reads(seen.mask);
-  return array::make_arrays({h.shape()}, {h.dtype()}, block, inputs)[0];
+  return Part{std::move(block), std::move(inputs)};
 }
 
-AttentionOutput attention_block(const array& h, const AttentionLayer& layer, const array& rope_table,
-                                const CacheRows& cache) {
+std::optional<Part> attention_part(const array& h, const AttentionLayer& layer, const array& rope_table,
+                                   const CacheRows& cache) {
   check(h, layer, rope_table, cache.keys, cache.values);
   require(layer.kv.has_value(), "attention_block", "the layer has no keys and values of its own");
   require(cache.offset >= 0 && h.shape(1) <= cache.keys.shape(2) - cache.offset, "attention_block",
           "rows outside of the buffer");
   const Matrix* v_proj = layer.kv->v_proj ? &*layer.kv->v_proj : &layer.kv->k_proj;
-  if (!fits_primitive(h, {&layer.q_proj, &layer.o_proj, &layer.kv->k_proj, v_proj})) {
-    return composed::attention_block(h, layer, rope_table, cache);
-  }
+  if (!fits_primitive(h, {&layer.q_proj, &layer.o_proj, &layer.kv->k_proj, v_proj})) return std::nullopt;
   Packings packings;
   std::vector<array> inputs = common_inputs(h, layer, rope_table, packings);
   append(layer.kv->k_proj, inputs, packings);
@@ -287,9 +283,27 @@ AttentionOutput attention_block(const array& h, const AttentionLayer& layer, con
   for (const array& a : {layer.kv->k_norm, cache.keys, cache.values}) inputs.push_back(a);
   auto block = std::make_shared<AttentionBlock>(current_stream(), layer, std::move(packings));
   block->writes(cache);
-  const auto made = array::make_arrays({h.shape(), cache.keys.shape(), cache.values.shape()},
-                                       {h.dtype(), cache.keys.dtype(), cache.values.dtype()}, block, inputs);
+  return Part{std::move(block), std::move(inputs)};
+}
+
+AttentionOutput attention_node(const Part& part, const array& h, const CacheRows& cache) {
+  const auto made =
+      array::make_arrays({h.shape(), cache.keys.shape(), cache.values.shape()},
+                         {h.dtype(), cache.keys.dtype(), cache.values.dtype()}, part.primitive, part.inputs);
   return {made[0], made[1], made[2]};
+}
+
+array attention_block(const array& h, const AttentionLayer& layer, const array& rope_table,
+                      const KeyRows& seen) {
+  const std::optional<Part> part = attention_part(h, layer, rope_table, seen);
+  if (!part) return composed::attention_block(h, layer, rope_table, seen);
+  return array(h.shape(), h.dtype(), part->primitive, part->inputs);
+}
+
+AttentionOutput attention_block(const array& h, const AttentionLayer& layer, const array& rope_table,
+                                const CacheRows& cache) {
+  const std::optional<Part> part = attention_part(h, layer, rope_table, cache);
+  return part ? attention_node(*part, h, cache) : composed::attention_block(h, layer, rope_table, cache);
 }
 
 }  // namespace mlx_gemma::kernels

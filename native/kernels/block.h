@@ -2,6 +2,8 @@
 #pragma once
 
 #include <initializer_list>
+#include <memory>
+#include <optional>
 #include <vector>
 
 #include "blocks.h"
@@ -34,11 +36,13 @@ class Inputs {
   }
   /** The next one as it is. */
   const array& raw() { return inputs_[at_++]; }
-  const char* vector() {
-    const array a = dense(inputs_[at_++], encoder_);
+  /** The next one, all of it dense. */
+  array dense() {
+    const array a = kernels::dense(inputs_[at_++], encoder_);
     encoder_.set_input_array(a);
-    return bytes_of(a);
+    return a;
   }
+  const char* vector() { return bytes_of(dense()); }
   WeightView matrix() {
     const std::optional<PackedAs>& packed = packings_[matrices_++];
     const int count = !packed ? 1 : packed->mode == QuantizationMode::affine ? 3 : 2;
@@ -72,6 +76,24 @@ class Scratch {
  private:
   char* at_;
 };
+
+/** A primitive and what it takes, h first: a node that is not in the graph yet. */
+struct Part {
+  std::shared_ptr<mx::Primitive> primitive;
+  std::vector<array> inputs;
+};
+
+/** The halves of a decoder layer as primitives; nothing where they are compositions. See blocks.h. */
+std::optional<Part> attention_part(const array& h, const AttentionLayer& layer, const array& rope_table,
+                                   const KeyRows& seen);
+/** Its outputs are those of AttentionOutput. */
+std::optional<Part> attention_part(const array& h, const AttentionLayer& layer, const array& rope_table,
+                                   const CacheRows& cache);
+std::optional<Part> feed_forward_part(const array& h, const FeedForwardLayer& layer,
+                                      const std::optional<PerLayerRows>& per_layer);
+
+/** The node of a part whose outputs are those of AttentionOutput. */
+AttentionOutput attention_node(const Part& part, const array& h, const CacheRows& cache);
 
 /** Throws std::invalid_argument unless the matrix takes rows of `inputs`. */
 void check_matrix(const Matrix& matrix, int inputs, const char* block);

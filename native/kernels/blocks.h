@@ -1,4 +1,4 @@
-// The two halves of a decoder layer, each as one node of the graph.
+// A decoder layer and its two halves, each as one node of the graph.
 #pragma once
 
 #include <functional>
@@ -26,6 +26,17 @@ array project(const array& x, const Matrix& matrix);
 /** The number of rows of the matrix, and of values in each. */
 int outputs(const Matrix& matrix);
 int inputs_of(const Matrix& matrix);
+
+/**
+ * Rows of a table times a factor, rounded: an embedding's lookup. Packed values are those of mx::dequantize,
+ * rounded to the dtype of the factor before they are multiplied.
+ *
+ * @param table (O, n), packed or of the dtype of the factor
+ * @param rows int32 (…), 0 <= row < O: not checked
+ * @param factor one element
+ * @return (…, n)
+ */
+array embedding(const Matrix& table, const array& rows, const array& factor);
 
 /** Weights and numbers of a layer's attention. All arrays of one dtype, that of the activations. */
 struct AttentionLayer {
@@ -116,17 +127,52 @@ struct FeedForwardLayer {
   float eps;
 };
 
+/** How a model's projection and a token's embedding become what its layers are told. */
+struct PerLayerMix {
+  array norm;  // (P), over each layer's part of the projection
+  float eps;
+  float projection_scale;  // of the projection, before the norm
+  float scale;             // of the sum
+};
+
+/**
+ * scale * (norm(projection_scale * projected) + embedded), each step rounded; the norm within each layer's P
+ * elements.
+ *
+ * @param projected (1, T, L * P)
+ * @param embedded (1, T, L * P)
+ * @return (1, T, L * P)
+ */
+array per_layer_inputs(const array& projected, const array& embedded, const PerLayerMix& mix);
+
+/** Of a model with per-layer inputs: those of all layers side by side, and whose are meant. */
+struct PerLayerRows {
+  array all;  // (1, T, L * P)
+  int layer;
+};
+
 /**
  * y = h + post_feedforward_layernorm(down(gelu_tanh(gate(x)) * up(x))), x = pre_feedforward_layernorm(h);
  * with per-layer inputs y = y + norm(projection(gelu_tanh(gate(y)) * per_layer)); then y * layer_scalar. A
  * layer with experts is a composition.
  *
  * @param h (1, T, H)
- * @param per_layer (1, T, P), maybe a view; absent without per-layer inputs
+ * @param per_layer absent without per-layer inputs
  * @return (1, T, H)
  */
 array feed_forward_block(const array& h, const FeedForwardLayer& layer,
-                         const std::optional<array>& per_layer);
+                         const std::optional<PerLayerRows>& per_layer);
+
+struct DecoderLayer {
+  AttentionLayer attention;
+  FeedForwardLayer feed_forward;
+};
+
+/** feed_forward_block(attention_block(h)): on a CPU both as one node, where both are primitives. */
+array decoder_layer(const array& h, const DecoderLayer& layer, const array& rope_table, const KeyRows& seen,
+                    const std::optional<PerLayerRows>& per_layer);
+AttentionOutput decoder_layer(const array& h, const DecoderLayer& layer, const array& rope_table,
+                              const CacheRows& cache, const std::optional<PerLayerRows>& per_layer);
 
 /** The compositions themselves, on any device: what the blocks must equal. */
 namespace composed {
@@ -141,7 +187,8 @@ AttentionOutput attention_block(const array& h, const AttentionLayer& layer, con
 AttentionOutput attention_block(const array& h, const AttentionLayer& layer, const array& rope_table,
                                 const CacheRows& cache, const std::vector<KeyGroup>& groups);
 array feed_forward_block(const array& h, const FeedForwardLayer& layer,
-                         const std::optional<array>& per_layer);
+                         const std::optional<PerLayerRows>& per_layer);
+array per_layer_inputs(const array& projected, const array& embedded, const PerLayerMix& mix);
 }  // namespace composed
 
 }  // namespace mlx_gemma::kernels

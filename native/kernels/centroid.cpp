@@ -8,25 +8,16 @@
 
 #include "block.h"
 #include "mlx/ops.h"
-#include "mlx/types/half_types.h"
 
 namespace mlx_gemma::kernels {
 namespace {
-
-float value_at(int element, const char* p, int i) {
-  if (element == static_cast<int>(Element::f32)) return reinterpret_cast<const float*>(p)[i];
-  if (element == static_cast<int>(Element::f16)) {
-    return static_cast<float>(reinterpret_cast<const mx::float16_t*>(p)[i]);
-  }
-  return static_cast<float>(reinterpret_cast<const mx::bfloat16_t*>(p)[i]);
-}
 
 /** Places of the k largest of n scores, ascending; a NaN is smaller than any number. */
 void largest(int element, const char* scores, int n, int k, std::uint32_t* out) {
   auto* keys = reinterpret_cast<float*>(thread_scratch(0, static_cast<std::size_t>(2 * n)));
   auto* places = reinterpret_cast<std::uint32_t*>(keys + n);
   for (int i = 0; i < n; ++i) {
-    const float score = value_at(element, scores, i);
+    const float score = float_at(element, scores, i);
     keys[i] = score == score ? score : -__builtin_inff();
   }
   std::iota(places, places + n, 0u);

@@ -67,6 +67,12 @@ array attended(const array& h, const array& x, const AttentionLayer& layer, cons
   return output(h, mixed.size() == 1 ? mixed[0] : mx::concatenate(mixed, 2), layer);
 }
 
+/** x times a number as torch does it with a Python float: in float32, rounded once. The number itself is not.
+ */
+array scaled(const array& x, float factor) {
+  return mx::astype(mx::multiply(mx::astype(x, mx::float32), array(factor)), x.dtype());
+}
+
 }  // namespace
 
 array project(const array& x, const Matrix& matrix) {
@@ -116,7 +122,7 @@ AttentionOutput attention_block(const array& h, const AttentionLayer& layer, con
 }
 
 array feed_forward_block(const array& h, const FeedForwardLayer& layer,
-                         const std::optional<array>& per_layer) {
+                         const std::optional<PerLayerRows>& per_layer) {
   const array x = rms_norm(h, layer.pre_feedforward_layernorm, layer.eps);
   const array inner = gelu_multiply(project(x, layer.gate_proj), project(x, layer.up_proj));  // (1, T, I)
   array fed = project(inner, layer.down_proj);
@@ -124,10 +130,19 @@ array feed_forward_block(const array& h, const FeedForwardLayer& layer,
   array y = mx::add(h, rms_norm(fed, layer.post_feedforward_layernorm, layer.eps));
   if (layer.per_layer_input) {
     const auto& [gate, projection, norm] = *layer.per_layer_input;
-    const array gated = gelu_multiply(project(y, gate), *per_layer);  // (1, T, P)
+    const int size = outputs(gate), begin = per_layer->layer * size;
+    const array own = mx::slice(per_layer->all, {0, 0, begin}, {1, h.shape(1), begin + size});  // (1, T, P)
+    const array gated = gelu_multiply(project(y, gate), own);
     y = mx::add(y, rms_norm(project(gated, projection), norm, layer.eps));
   }
   return mx::multiply(y, layer.layer_scalar);
+}
+
+array per_layer_inputs(const array& projected, const array& embedded, const PerLayerMix& mix) {
+  const int rows = projected.shape(1), size = mix.norm.shape(0), layers = projected.shape(2) / size;
+  const array parts = mx::reshape(scaled(projected, mix.projection_scale), {1, rows, layers, size});
+  const array context = mx::reshape(rms_norm(parts, mix.norm, mix.eps), projected.shape());
+  return scaled(mx::add(context, embedded), mix.scale);
 }
 
 }  // namespace composed

@@ -1,4 +1,6 @@
 // The second half of a decoder layer in one task: see blocks.h and composed.cpp, whose bits these are.
+#include <algorithm>
+
 #include "block.h"
 
 namespace mlx_gemma::kernels {
@@ -89,8 +91,9 @@ void run(const Job& job) {
 /** Inputs: h, the layer's weights, and of models with per-layer inputs their weights and the input. */
 class FeedForwardBlock : public CpuPrimitive {
  public:
-  FeedForwardBlock(mx::Stream stream, float eps, bool per_layer, Packings packings)
-      : CpuPrimitive(stream), eps_(eps), per_layer_(per_layer), packings_(std::move(packings)) {}
+  /** `layer`: which of the per-layer inputs is this one's. */
+  FeedForwardBlock(mx::Stream stream, float eps, std::optional<int> layer, Packings packings)
+      : CpuPrimitive(stream), eps_(eps), layer_(layer), packings_(std::move(packings)) {}
   const char* name() const override { return "GemmaFeedForwardBlock"; }
 
   void eval_cpu(const std::vector<array>& inputs, array& out) override {
@@ -110,12 +113,15 @@ class FeedForwardBlock : public CpuPrimitive {
     job.down_proj = in.matrix();
     job.post_norm = in.vector();
     job.layer_scalar = in.vector();
-    if (per_layer_) {
+    if (layer_) {
       job.has_per_layer = true;
       job.gate = in.matrix();
       job.projection = in.matrix();
       job.norm = in.vector();
-      job.per_layer = RowView(in.next());
+      const array all = in.dense();  // (1, T, L * P)
+      const std::int64_t row = static_cast<std::int64_t>(all.shape(2)) * element_size(job.element),
+                         own = static_cast<std::int64_t>(job.gate.outputs()) * element_size(job.element);
+      job.per_layer = RowView(bytes_of(all) + *layer_ * own, job.rows, row);
     }
     job.out = bytes_of(out);
     encoder.set_output_array(out);
@@ -124,14 +130,14 @@ class FeedForwardBlock : public CpuPrimitive {
 
  private:
   float eps_;
-  bool per_layer_;
+  std::optional<int> layer_;
   Packings packings_;
 };
 
 }  // namespace
 
-array feed_forward_block(const array& h, const FeedForwardLayer& layer,
-                         const std::optional<array>& per_layer) {
+std::optional<Part> feed_forward_part(const array& h, const FeedForwardLayer& layer,
+                                      const std::optional<PerLayerRows>& per_layer) {
   constexpr const char* kName = "feed_forward_block";
   element_of(h, kName);
   require(h.ndim() == 3 && h.shape(0) == 1, kName, "expected h (1, T, H)");
@@ -144,9 +150,10 @@ array feed_forward_block(const array& h, const FeedForwardLayer& layer,
           "per-layer weights and a per-layer input go together");
   const auto& own = layer.per_layer_input;
   if (own) {
-    require(
-        per_layer->shape() == mx::Shape{1, h.shape(1), outputs(own->gate)} && per_layer->dtype() == h.dtype(),
-        kName, "expected a per-layer input (1, T, P) in the dtype of h");
+    const array& all = per_layer->all;
+    require(all.ndim() == 3 && all.shape(0) == 1 && all.shape(1) == h.shape(1) && all.dtype() == h.dtype() &&
+                per_layer->layer >= 0 && all.shape(2) / std::max(outputs(own->gate), 1) > per_layer->layer,
+            kName, "expected per-layer inputs (1, T, L * P) in the dtype of h, and a layer of them");
     check_matrix(own->gate, h.shape(2), kName);
     check_matrix(own->projection, outputs(own->gate), kName);
     require(outputs(own->projection) == h.shape(2), kName, "the projections do not belong together");
@@ -155,7 +162,7 @@ array feed_forward_block(const array& h, const FeedForwardLayer& layer,
   const Matrix* projection = own ? &own->projection : &layer.gate_proj;
   if (layer.experts ||
       !fits_primitive(h, {&layer.gate_proj, &layer.up_proj, &layer.down_proj, gate, projection})) {
-    return composed::feed_forward_block(h, layer, per_layer);
+    return std::nullopt;
   }
   std::vector<array> inputs{h, layer.pre_feedforward_layernorm};
   Packings packings;
@@ -168,11 +175,18 @@ array feed_forward_block(const array& h, const FeedForwardLayer& layer,
     append(own->gate, inputs, packings);
     append(own->projection, inputs, packings);
     inputs.push_back(own->norm);
-    inputs.push_back(*per_layer);
+    inputs.push_back(per_layer->all);
   }
-  auto block =
-      std::make_shared<FeedForwardBlock>(current_stream(), layer.eps, own.has_value(), std::move(packings));
-  return array(h.shape(), h.dtype(), std::move(block), std::move(inputs));
+  const auto which = own ? std::optional(per_layer->layer) : std::nullopt;
+  return Part{std::make_shared<FeedForwardBlock>(current_stream(), layer.eps, which, std::move(packings)),
+              std::move(inputs)};
+}
+
+array feed_forward_block(const array& h, const FeedForwardLayer& layer,
+                         const std::optional<PerLayerRows>& per_layer) {
+  const std::optional<Part> part = feed_forward_part(h, layer, per_layer);
+  if (!part) return composed::feed_forward_block(h, layer, per_layer);
+  return array(h.shape(), h.dtype(), part->primitive, part->inputs);
 }
 
 }  // namespace mlx_gemma::kernels

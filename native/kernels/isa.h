@@ -128,8 +128,11 @@ struct RowFunctions {
   void (*add[3])(const void* a, const void* b, std::size_t n, void* out);
   /** cap * tanh(x / cap), each of the three steps rounded. */
   void (*softcap[3])(const void* x, std::size_t n, float cap, void* out);
-  /** x times the one element at `factor`. */
-  void (*scale[3])(const void* x, const void* factor, std::size_t n, void* out);
+  void (*scale[3])(const void* x, float factor, std::size_t n, void* out);
+  /** Place of the largest of n elements, the first of equal ones; NaN is smaller than any number, 0 if all
+   * are.
+   */
+  int (*argmax[3])(const void* x, int n);
   /** weight may be null. */
   void (*rms_norm[3])(const void* x, const void* weight, int n, float eps, void* out);
   /** cos and sin of position * frequencies[j], rounded to the element type. */

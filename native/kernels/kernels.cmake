@@ -5,12 +5,14 @@ set(_kernels ${CMAKE_CURRENT_LIST_DIR})
 set(MLX_GEMMA_KERNEL_SOURCES
     ${_kernels}/activation.cpp
     ${_kernels}/amx.cpp
+    ${_kernels}/argmax.cpp
     ${_kernels}/arrays.cpp
     ${_kernels}/attention.cpp
     ${_kernels}/attention_block.cpp
     ${_kernels}/centroid.cpp
     ${_kernels}/composed.cpp
     ${_kernels}/cores.cpp
+    ${_kernels}/embedding.cpp
     ${_kernels}/experts.cpp
     ${_kernels}/feed_forward_block.cpp
     ${_kernels}/isa.cpp
@@ -20,9 +22,11 @@ set(MLX_GEMMA_KERNEL_SOURCES
     ${_kernels}/isa_portable.cpp
     ${_kernels}/key_groups.cpp
     ${_kernels}/kv_write.cpp
+    ${_kernels}/layer_block.cpp
     ${_kernels}/linear.cpp
     ${_kernels}/mlx_operations.cpp
     ${_kernels}/norm.cpp
+    ${_kernels}/per_layer_inputs.cpp
     ${_kernels}/quantized.cpp
     ${_kernels}/rope.cpp
     ${_kernels}/thread_pool.cpp

@@ -79,16 +79,6 @@ struct QuantizedWeight {
 array quantized_linear(const array& x, const QuantizedWeight& weight);
 
 /**
- * Rows of the dequantized matrix: an embedding's lookup. The values are those of mx::dequantize to `dtype`,
- * bit for bit.
- *
- * @param weight (O, I)
- * @param rows int32 or uint32 (…), 0 <= row < O: not checked
- * @return (…, I)
- */
-array dequantize_rows(const QuantizedWeight& weight, const array& rows, mlx::core::Dtype dtype);
-
-/**
  * Each row of x times the matrices of its experts: row (t, j) of the result is x[t, j] · weight[indices[t,
  * j]]ᵀ, in the bits that linear() gives for that row and that matrix. Nothing is read back to route: on a CPU
  * each expert that any row chose is read once.
@@ -139,6 +129,24 @@ array attention(const array& q, const array& keys, const array& values, float sc
  * @param update (1, kv_heads, T, d), cast to the dtype of `buffer` where it differs; may be a strided view
  */
 array kv_write(const array& buffer, const array& update, int offset);
+
+/**
+ * Place of the largest element of each row, of equal ones the first. On a CPU a NaN is smaller than any
+ * number, and 0 the place where there is none; elsewhere they are MLX's.
+ *
+ * @param x (…, n)
+ * @return int32 (…)
+ */
+array argmax(const array& x);
+
+/**
+ * What stands in `tokens` at that place.
+ *
+ * @param scores (1, C)
+ * @param tokens int32 (1, C)
+ * @return int32 (1, 1)
+ */
+array largest_token(const array& scores, const array& tokens);
 
 /** cap * tanh(x / cap), each step rounded to the dtype of `x` (final_logit_softcapping in
  * modeling_gemma4.py). */

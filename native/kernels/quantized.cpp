@@ -1,9 +1,4 @@
-#include <algorithm>
-
-#include "mlx/ops.h"
-#include "mlx_operations.h"
-#include "thread_pool.h"
-#include "weight_view.h"
+#include "arrays.h"
 
 namespace mlx_gemma::kernels {
 
@@ -71,51 +66,6 @@ void QuantizedWeight::check(int ndim) const {
     require(scales.dtype() == mx::uint8, kernel, "expected uint8 scales");
     require(!biases, kernel, "expected no biases: only affine has them");
   }
-}
-
-namespace {
-
-class DequantizeRows : public CpuPrimitive {
- public:
-  DequantizeRows(mx::Stream stream, PackedAs packed) : CpuPrimitive(stream), packed_(packed) {}
-  const char* name() const override { return "GemmaDequantizeRows"; }
-
-  void eval_cpu(const std::vector<array>& inputs, array& out) override {
-    allocate(out);
-    if (out.size() == 0) return;
-    auto& encoder = mx::cpu::get_command_encoder(stream());
-    const array indices = dense(inputs[0], encoder);
-    encoder.set_input_array(indices);
-    const WeightView matrix({inputs.begin() + 1, inputs.end()}, packed_, element_of(out, "dequantize_rows"),
-                            encoder);
-    encoder.set_output_array(out);
-    const auto rows = static_cast<std::int64_t>(indices.size());
-    encoder.dispatch([m = matrix, chosen = indices.data<std::uint32_t>(), to = bytes_of(out), rows]() {
-      const int tasks = task_count(2.0 * static_cast<double>(rows) * m.inputs(), static_cast<int>(rows));
-      parallel_for(tasks, [&](int task) {
-        for (std::int64_t r = rows * task / tasks; r < rows * (task + 1) / tasks; ++r) {
-          // An index that is none reads the last row: no other memory.
-          const std::int64_t row = std::min<std::int64_t>(chosen[r], m.outputs() - 1);
-          m.dequantize(row, to + r * m.inputs() * m.size());
-        }
-      });
-    });
-  }
-
- private:
-  PackedAs packed_;
-};
-
-}  // namespace
-
-array dequantize_rows(const QuantizedWeight& weight, const array& rows, mx::Dtype dtype) {
-  weight.check(2);
-  check_indices(rows, "dequantize_rows");
-  if (!own_kernels()) return operations::dequantize_rows(weight, rows, dtype);
-  mx::Shape shape = rows.shape();
-  shape.push_back(weight.inputs());
-  return array(std::move(shape), dtype, std::make_shared<DequantizeRows>(current_stream(), packed_as(weight)),
-               with_parts({rows}, weight));
 }
 
 }  // namespace mlx_gemma::kernels

@@ -99,15 +99,55 @@ void add(const void* a, const void* b, std::size_t count, void* out) {
 }
 
 template <class V, class T>
-void scale(const void* x, const void* factor, std::size_t count, void* out) {
-  float first[V::pair];
-  widen<V, T>(factor, 1, first);
-  const typename V::Float by = V::splat(first[0]);
+void scale(const void* x, float factor, std::size_t count, void* out) {
+  const typename V::Float by = V::splat(factor);
   each_group<V>(count, [&](std::size_t k, int n) {
     typename V::Float a, b;
     load_group<V>(static_cast<const T*>(x) + k, n, a, b);
     store_group<V>(static_cast<T*>(out) + k, n, V::multiply(a, by), V::multiply(b, by));
   });
+}
+
+/** A group of n elements, folded into `largest`; what is no number stays out. */
+template <class V, class T>
+inline typename V::Float fold_largest(const T* p, int n, typename V::Float largest) {
+  typename V::Float a, b;
+  if (n == V::pair) {
+    V::load_pair(p, a, b);
+  } else {
+    alignas(64) T group[V::pair];
+    for (int i = 0; i < V::pair; ++i) group[i] = p[i < n ? i : 0];
+    V::load_pair(group, a, b);
+  }
+  return V::maximum(a, V::maximum(b, largest));
+}
+
+template <class V, class T>
+int argmax(const void* x, int count) {
+  const T* p = static_cast<const T*>(x);
+  const float lowest = -__builtin_inff();
+  // Of each block of groups only its largest element is kept, and of all blocks the first that has the
+  // largest.
+  constexpr int kBlock = 32 * V::pair;
+  float best = lowest;
+  int place = 0;
+  for (int begin = 0; begin < count; begin += kBlock) {
+    const int n = count - begin < kBlock ? count - begin : kBlock;
+    typename V::Float largest = V::splat(lowest);
+    each_group<V>(n, [&](std::size_t k, int m) { largest = fold_largest<V>(p + begin + k, m, largest); });
+    const float found = V::largest(largest);
+    if (found > best) best = found, place = begin;
+  }
+  // Then its group, and its place there.
+  const auto has_best = [&](int at, int n) {
+    return V::largest(fold_largest<V>(p + at, n, V::splat(lowest))) == best;
+  };
+  const auto group = [&](int at) { return count - at < V::pair ? count - at : int{V::pair}; };
+  while (place + V::pair < count && !has_best(place, group(place))) place += V::pair;
+  const int end = place + group(place);
+  for (int i = place; i < end; ++i)
+    if (has_best(i, 1)) return i;
+  return 0;  // No element is a number.
 }
 
 template <class V, class T>

@@ -1,6 +1,7 @@
 #include "weight_view.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "thread_pool.h"
 
@@ -62,6 +63,11 @@ WeightView::WeightView(const std::vector<array>& weights, const std::optional<Pa
 void WeightView::widen(const char* x, float* out) const {
   if (packed_) return functions_->prepare_packed[element_](x, inputs_, summed_group_, out);
   functions_->prepare[element_](x, inputs_, out);
+}
+
+void WeightView::copy_row(std::int64_t o, char* out) const {
+  if (packed_) return functions_->dequantize[element_](rows_, inputs_, o, out);
+  std::memcpy(out, floats_ + o * floats_stride_ * size_, inputs_ * size_);
 }
 
 void WeightView::multiply(int which, const float* x, int rows, int begin, int end, char* out,

@@ -50,10 +50,8 @@ class WeightView {
   bool widens_like(const WeightView& other) const {
     return packed_ == other.packed_ && summed_group_ == other.summed_group_ && functions_ == other.functions_;
   }
-  /** Row o of a packed matrix in the bits of mx::dequantize. */
-  void dequantize(std::int64_t o, char* out) const {
-    functions_->dequantize[element_](rows_, inputs_, o, out);
-  }
+  /** Row o as it is, of a packed matrix in the bits of mx::dequantize. */
+  void copy_row(std::int64_t o, char* out) const;
 
   /** Parts of the outputs that are worth a task begin at multiples of this. */
   int unit(int rows) const { return rows > kNarrowRows || turns_x() ? kTileColumns : 24; }

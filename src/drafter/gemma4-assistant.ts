@@ -89,9 +89,6 @@ export class Gemma4Assistant implements Drafter {
             ordering,
           )
         : denseHead(embedding);
-      const layers = config.layers.map((layer, index) =>
-        draftLayer(config, layer, under(weights, quantizations, `model.layers.${index}.`)),
-      );
       const frequencies = new Map(
         Object.entries(config.inverseFrequencies).map(([type, values]) => [
           type,
@@ -99,10 +96,12 @@ export class Gemma4Assistant implements Drafter {
         ]),
       );
       return new Gemma4Assistant(head, {
-        layers,
         preProjection: all.matrix("pre_projection"),
         postProjection: all.matrix("post_projection"),
         norm: all.tensor("model.norm.weight"),
+        layers: config.layers.map((layer, index) =>
+          draftLayer(config, layer, under(weights, quantizations, `model.layers.${index}.`)),
+        ),
         eps: config.rmsNormEps,
         dtype,
         frequencies,
@@ -123,7 +122,7 @@ export class Gemma4Assistant implements Drafter {
     const { layers, preProjection, postProjection, norm, eps } = this.parts;
     const input = ops.concatenate([this.#own(embedding), this.#own(hidden)], -1); // (1, 1, 2 · H_target)
     let h = ops.linear(input, preProjection);
-    for (const layer of layers) h = layer(h, context);
+    for (const layer of layers) h = layer.forward(h, context);
     h = ops.rmsNorm(h, norm, eps);
     return { h, hidden: ops.linear(h, postProjection) };
   }
@@ -163,7 +162,7 @@ export class Gemma4Assistant implements Drafter {
   }
 
   [Symbol.dispose](): void {
-    this.head[Symbol.dispose]();
+    for (const part of [this.head, ...this.parts.layers]) part[Symbol.dispose]();
     for (const array of this.parts.owned) array.dispose();
   }
 

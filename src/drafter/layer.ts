@@ -1,7 +1,7 @@
 import type { AssistantConfig, AssistantLayerConfig } from "../checkpoint/types.js";
-import type { MlxArray } from "../mlx/array.js";
+import { addon } from "../mlx/addon.js";
+import { guarded, type MlxArray, track } from "../mlx/array.js";
 import type { LayerType } from "../mlx/native.js";
-import * as ops from "../mlx/ops.js";
 import type { SharedKv } from "../target/target.js";
 import type { WeightReader } from "./weights.js";
 
@@ -15,16 +15,15 @@ export interface LayerContext {
 export type RopeTables = { readonly [T in LayerType]?: MlxArray };
 
 /** One Q-only decoder layer: its K/V are the target's of the same layer type. */
-export type DraftLayer = (h: MlxArray, context: LayerContext) => MlxArray;
+export interface DraftLayer extends Disposable {
+  /** h (1, 1, hidden_size) → the same shape, lazily. */
+  forward(h: MlxArray, context: LayerContext): MlxArray;
+}
 
 /** Gemma 4's attention scale. */
 const SCALE = 1;
 
-/**
- * Builds a layer (reference: `Gemma4TextDecoderLayer` with shared K/V).
- *
- * @returns h (1, 1, hidden_size) → the same shape
- */
+/** Builds a layer (reference: `Gemma4TextDecoderLayer` with shared K/V). */
 export function draftLayer(
   { numHeads, rmsNormEps: eps }: AssistantConfig,
   { type }: AssistantLayerConfig,
@@ -49,10 +48,15 @@ export function draftLayer(
     layerScalar: tensor("layer_scalar"),
     eps,
   };
-  return (h, { sharedKv, ropeTables }) => {
-    const shared = sharedKv[type];
-    const table = ropeTables[type];
-    if (!shared || !table) throw new RangeError(`the target exports no ${type} K/V`);
-    return ops.feedForwardBlock(ops.attentionBlock(h, attention, table, shared), feedForward);
+  const { DecoderLayer } = addon();
+  const native = guarded(() => new DecoderLayer(attention, feedForward));
+  return {
+    forward(h, { sharedKv, ropeTables }) {
+      const shared = sharedKv[type];
+      const table = ropeTables[type];
+      if (!shared || !table) throw new RangeError(`the target exports no ${type} K/V`);
+      return track(guarded(() => native.forward(h, table, shared.keys, shared.values)));
+    },
+    [Symbol.dispose]: () => native.dispose(),
   };
 }

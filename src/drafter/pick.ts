@@ -17,17 +17,21 @@ export interface Picked {
  * @param position absolute position of the token that is picked, for its random key
  */
 export function pickToken({ logits, tokens }: HeadScores, picker: DraftPicker, position: number): Picked {
-  const tokenAt = (place: MlxArray) => {
-    const column = ops.reshape(place, [1, 1]);
-    return tokens ? ops.takeAlongAxis(tokens, column, 1) : column;
-  };
   const logQ = picker.logProbabilities?.(ops.astype(logits, "float32"));
-  const place =
-    picker.kind === "sample" && logQ
-      ? ops.randomCategorical(logQ, picker.key(position))
-      : ops.argmax(logits, -1);
+  const drawn =
+    picker.kind === "sample" && logQ ? ops.randomCategorical(logQ, picker.key(position)) : undefined;
   return {
-    token: tokenAt(place),
+    token: drawn ? tokenAt(tokens, drawn) : largest(logits, tokens),
     ...(logQ ? { distribution: { probabilities: ops.exp(logQ), ...(tokens ? { tokens } : {}) } } : {}),
   };
+}
+
+/** The token at a place (1) among candidates, or in the whole vocabulary: int32 (1, 1). */
+function tokenAt(tokens: MlxArray | undefined, place: MlxArray): MlxArray {
+  const column = ops.reshape(place, [1, 1]);
+  return tokens ? ops.takeAlongAxis(tokens, column, 1) : column;
+}
+
+function largest(logits: MlxArray, tokens: MlxArray | undefined): MlxArray {
+  return tokens ? ops.largestToken(logits, tokens) : ops.reshape(ops.argmax(logits), [1, 1]);
 }

@@ -63,6 +63,21 @@ export interface NativeFeedForwardWeights {
   readonly eps: number;
 }
 
+/** A decoder layer without keys and values of its own: weights that are handed over once. */
+export interface NativeDecoderLayer {
+  /**
+   * The layer for h (1, T, H), lazily: with x = h + post_attention_layernorm(o_proj(attention(rope(q_norm(q_proj(
+   * input_layernorm(h))))))) over keys and values (1, kvHeads, S, d) that are all seen, `(x +
+   * post_feedforward_layernorm(down(gelu_tanh(gate(y)) * up(y)))) * layer_scalar`, y = pre_feedforward_layernorm(x).
+   *
+   * @param ropeTable (2, T, d / 2)
+   * @returns (1, T, H)
+   */
+  forward(h: NativeArray, ropeTable: NativeArray, keys: NativeArray, values: NativeArray): NativeArray;
+  /** Lets go of the weights. Twice is harmless. */
+  dispose(): void;
+}
+
 /** Graph-building operations. All are lazy; shapes are checked by MLX, its message becomes the error. */
 export interface NativeOps {
   add(a: NativeArray, b: NativeArray): NativeArray;
@@ -99,8 +114,10 @@ export interface NativeOps {
   softmax(a: NativeArray, axis: number): NativeArray;
   sort(a: NativeArray, axis: number): NativeArray;
   argsort(a: NativeArray, axis: number): NativeArray;
-  /** int32 index of the largest value; the lowest index among equals. */
-  argmax(a: NativeArray, axis: number): NativeArray;
+  /** Place of the largest value of each row, the first among equals: floats (…, n) → int32 (…). */
+  argmax(a: NativeArray): NativeArray;
+  /** What `tokens`, int32 (1, C), has at the place of the largest of `scores` (1, C) → int32 (1, 1). */
+  largestToken(scores: NativeArray, tokens: NativeArray): NativeArray;
   /** uint32 indices that put the `kth` smallest in its place along `axis`. */
   argpartition(a: NativeArray, kth: number, axis: number): NativeArray;
   /** `x · weightᵀ`: x (…, I), weight (O, I) → (…, O). On CPU each row's bits depend on that row alone. */
@@ -115,23 +132,6 @@ export interface NativeOps {
    * Cosines and sines of one position: `inverseFrequencies` float32 (d/2), 0 for pairs that do not turn → (2, 1, d/2).
    */
   ropeTable(inverseFrequencies: NativeArray, position: number, dtype: Dtype): NativeArray;
-  /**
-   * The first half of a decoder layer for one query row h (1, 1, H):
-   * `h + post_attention_layernorm(o_proj(attention(rope(q_norm(q_proj(input_layernorm(h)))))))`, over keys and values
-   * (1, kvHeads, S, d) that are all seen → (1, 1, H).
-   */
-  attentionBlock(
-    h: NativeArray,
-    layer: NativeAttentionWeights,
-    ropeTable: NativeArray,
-    keys: NativeArray,
-    values: NativeArray,
-  ): NativeArray;
-  /**
-   * The second half: `(h + post_feedforward_layernorm(down(gelu_tanh(gate(x)) * up(x)))) * layer_scalar`, with
-   * `x = pre_feedforward_layernorm(h)`; (1, T, H) → the same shape.
-   */
-  feedForwardBlock(h: NativeArray, layer: NativeFeedForwardWeights): NativeArray;
   /** uint32 (k): the k rows of `centroids` (C, H) that have the largest products with h (1, 1, H), in no set order. */
   topClusters(h: NativeArray, centroids: NativeArray, k: number): NativeArray;
   /**
@@ -291,6 +291,10 @@ export interface NativeModule {
   setThreads(n: number): void;
   counters(): NativeCounters;
   readonly ops: NativeOps;
+  readonly DecoderLayer: new (
+    attention: NativeAttentionWeights,
+    feedForward: NativeFeedForwardWeights,
+  ) => NativeDecoderLayer;
   fromInt32(data: Int32Array, shape: readonly number[]): NativeArray;
   fromFloat32(data: Float32Array, shape: readonly number[]): NativeArray;
   /** An array of any dtype from its bytes, row-major, copied. */

@@ -1,15 +1,6 @@
 import { addon } from "./addon.js";
 import { guarded, type MlxArray, track } from "./array.js";
-import type {
-  Dtype,
-  NativeAttentionWeights,
-  NativeFeedForwardWeights,
-  NativeKeysValues,
-  NativeMatrix,
-  NativeOps,
-  NativePackedWeight,
-  NativeQuantization,
-} from "./native.js";
+import type { Dtype, NativeMatrix, NativeOps, NativePackedWeight, NativeQuantization } from "./native.js";
 
 // Each function builds one node of the graph, as `NativeOps` says, and hands it to the scope that is open.
 
@@ -99,8 +90,12 @@ export const sort = (a: MlxArray, axis: number): MlxArray => build((ops) => ops.
 
 export const argsort = (a: MlxArray, axis: number): MlxArray => build((ops) => ops.argsort(a, axis));
 
-/** int32 index of the largest value; the lowest index among equals. */
-export const argmax = (a: MlxArray, axis: number): MlxArray => build((ops) => ops.argmax(a, axis));
+/** Place of the largest value of each row, the first among equals: floats (…, n) → int32 (…). */
+export const argmax = (a: MlxArray): MlxArray => build((ops) => ops.argmax(a));
+
+/** What `tokens`, int32 (1, C), has at the place of the largest of `scores` (1, C) → int32 (1, 1). */
+export const largestToken = (scores: MlxArray, tokens: MlxArray): MlxArray =>
+  build((ops) => ops.largestToken(scores, tokens));
 
 /** uint32 indices that put the `kth` smallest in its place along `axis`. */
 export const argpartition = (a: MlxArray, kth: number, axis: number): MlxArray =>
@@ -120,18 +115,6 @@ export const rmsNorm = (x: MlxArray, weight: MlxArray | null, eps: number): MlxA
 /** Cosines and sines of one position: `inverseFrequencies` float32 (d/2) → (2, 1, d/2). */
 export const ropeTable = (inverseFrequencies: MlxArray, position: number, dtype: Dtype): MlxArray =>
   build((ops) => ops.ropeTable(inverseFrequencies, position, dtype));
-
-/** The first half of a decoder layer for one query row h (1, 1, H), over keys and values that are all seen. */
-export const attentionBlock = (
-  h: MlxArray,
-  layer: NativeAttentionWeights,
-  table: MlxArray,
-  { keys, values }: NativeKeysValues,
-): MlxArray => build((ops) => ops.attentionBlock(h, layer, table, keys, values));
-
-/** The second half of a decoder layer: (1, T, H) → the same shape. */
-export const feedForwardBlock = (h: MlxArray, layer: NativeFeedForwardWeights): MlxArray =>
-  build((ops) => ops.feedForwardBlock(h, layer));
 
 /** uint32 (k): the k rows of `centroids` (C, H) with the largest products with h (1, 1, H), in no set order. */
 export const topClusters = (h: MlxArray, centroids: MlxArray, k: number): MlxArray =>

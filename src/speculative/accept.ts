@@ -8,16 +8,6 @@ export interface Verdict {
   readonly next: readonly number[];
 }
 
-/** Splits the one array that a round reads back. */
-export function readVerdict(values: Int32Array): Verdict {
-  const count = (values.length - 1) / 3;
-  return {
-    drafts: [...values.subarray(0, count)],
-    accepted: [...values.subarray(count, 2 * count)].map((flag) => flag !== 0),
-    next: [...values.subarray(2 * count)],
-  };
-}
-
 /** What a round adds to the text. */
 export interface Acceptance {
   /** Drafts kept: the longest prefix that was accepted, 0 … K. */

@@ -43,10 +43,12 @@ function probabilitiesOf(
 ): MlxArray {
   const [, rows = 1, vocab = 1] = logits.shape;
   const drafted = rows - 1;
-  const idAt = (index: number) => ops.reshape(ops.slice(verdict, [index], [index + 1]), [1, 1]);
+  const ids = ops.reshape(verdict, [-1]);
+  const [length = 0] = ids.shape;
+  const idAt = (index: number) => ops.reshape(ops.slice(ids, [index], [index + 1]), [1, 1]);
   const tokens = [
     ...Array.from({ length: drafted }, (_, row) => ({ row, id: idAt(row) })),
-    ...Array.from({ length: rows }, (_, row) => ({ row, id: idAt(2 * drafted + row) })),
+    ...Array.from({ length: rows }, (_, row) => ({ row, id: idAt(length - rows + row) })),
   ];
   const p = ops.exp(logarithms(ops.astype(ops.reshape(logits, [rows, vocab]), "float32")));
   const q = distributions.map((distribution) => overVocabulary(distribution, vocab));

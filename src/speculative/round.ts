@@ -2,7 +2,7 @@ import type { Drafter, Proposal } from "../drafter/drafter.js";
 import { evaluate, fromInt32, type MlxArray, readFloat32, readInt32, scope } from "../mlx/array.js";
 import * as ops from "../mlx/ops.js";
 import type { Target, TargetSession } from "../target/target.js";
-import { type Acceptance, conclude, readVerdict } from "./accept.js";
+import { type Acceptance, conclude } from "./accept.js";
 import { type Probabilities, readProbabilities } from "./probabilities.js";
 import type { Verifier } from "./verifier.js";
 
@@ -85,7 +85,7 @@ export async function runRound(parts: RoundParts, state: RoundState, steps: numb
     graph.probabilities,
   ]);
   const evaluated = performance.now();
-  const verdict = readVerdict(readInt32(graph.verdict));
+  const verdict = verifier.read(readInt32(graph.verdict));
   const acceptance = conclude(verdict);
   session.keep(acceptance.accepted + 1);
   const hidden = scope(() => rowOf(graph.lastHidden, acceptance.accepted));
@@ -117,7 +117,7 @@ export async function firstToken(
     return { verdict, probabilities: probabilities ? [probabilities] : [] };
   });
   await evaluate([[graph.verdict], graph.probabilities]);
-  const { bonus } = conclude(readVerdict(readInt32(graph.verdict)));
+  const { bonus } = conclude(verifier.read(readInt32(graph.verdict)));
   for (const array of [graph.verdict, output.logits]) array.dispose();
   return { bonus, hidden: output.lastHidden, ...takeProbabilities(graph.probabilities) };
 }

@@ -1,6 +1,7 @@
 import type { DraftDistribution, DraftPicker, Proposal } from "../drafter/drafter.js";
 import type { MlxArray } from "../mlx/array.js";
 import * as ops from "../mlx/ops.js";
+import type { Verdict } from "./accept.js";
 import { DRAW, drawKey, logProbabilities, type SamplingOptions } from "./sampling.js";
 
 /** Judges drafts against the target's logits, on the device. */
@@ -8,28 +9,28 @@ export interface Verifier {
   /** How the drafter shall pick, so that it matches how it is judged. */
   readonly pick: DraftPicker;
   /**
-   * logits (1, K+1, V) of block `[bonus, d1 … dK]` at `position`: the verdict as int32 (3K+1), lazily:
-   * drafts, accept flags, next tokens. `readVerdict` splits it.
+   * logits (1, K+1, V) of block `[bonus, d1 … dK]` at `position`: the verdict as int32, lazily. It begins with the K
+   * drafts and ends with the K+1 next tokens; `read` knows what is between.
    */
   judge(logits: MlxArray, proposal: Proposal, position: number): MlxArray;
+  /** The values of `judge`'s array. */
+  read(verdict: Int32Array): Verdict;
   /** Present where a trace is kept: how likely each token was, lazily; `readProbabilities` splits it. */
   readonly probabilities?: (logits: MlxArray, proposal: Proposal, verdict: MlxArray) => MlxArray;
 }
 
-function verdictOf(drafts: MlxArray | undefined, accepted: readonly MlxArray[], next: MlxArray): MlxArray {
-  const parts = [...(drafts ? [drafts] : []), ...accepted.map((flag) => ops.astype(flag, "int32")), next];
-  const flat = parts.map((part) => ops.reshape(part, [-1]));
-  return flat.length === 1 && flat[0] ? flat[0] : ops.concatenate(flat, 0);
-}
-
-/** Accepts a draft that is the target's own argmax. */
+/** Accepts a draft that is the target's own argmax: what the target says tells it, so the verdict has no flags. */
 export const greedyVerifier: Verifier = {
   pick: { kind: "greedy" },
   judge(logits, { tokens }) {
-    const next = ops.argmax(logits, -1); // (1, K+1)
-    if (!tokens) return verdictOf(undefined, [], next);
-    const [, count = 0] = tokens.shape;
-    return verdictOf(tokens, [ops.equal(tokens, ops.slice(next, [0, 0], [1, count]))], next);
+    const next = ops.argmax(logits); // (1, K+1)
+    return tokens ? ops.concatenate([tokens, next], 1) : next;
+  },
+  read(verdict) {
+    const count = (verdict.length - 1) / 2;
+    const drafts = [...verdict.subarray(0, count)];
+    const next = [...verdict.subarray(count)];
+    return { drafts, accepted: drafts.map((token, place) => token === next[place]), next };
   },
 };
 
@@ -71,15 +72,13 @@ export function samplingVerifier(options: SamplingOptions, accept: AcceptRule = 
         const rest = ops.maximum(ops.subtract(p, q), ops.scalar(0, "float32"));
         next.push(ops.randomCategorical(ops.log(rest), drawKey(options.seed, target, DRAW.target)));
       }
-      return verdictOf(
-        tokens,
-        flags,
-        ops.concatenate(
-          next.map((token) => ops.reshape(token, [1])),
-          0,
-        ),
+      const parts = [...(tokens ? [tokens] : []), ...flags.map((flag) => ops.astype(flag, "int32")), ...next];
+      return ops.concatenate(
+        parts.map((part) => ops.reshape(part, [-1])),
+        0,
       );
     },
+    read: readFlags,
   };
 }
 
@@ -88,4 +87,14 @@ export function overVocabulary({ tokens, probabilities }: DraftDistribution, voc
   return tokens
     ? ops.putAlongAxis(ops.zeros([1, vocab], "float32"), tokens, probabilities, 1)
     : probabilities;
+}
+
+/** Of drafts, accept flags and next tokens one after the other, (3K+1). */
+function readFlags(verdict: Int32Array): Verdict {
+  const count = (verdict.length - 1) / 3;
+  return {
+    drafts: [...verdict.subarray(0, count)],
+    accepted: [...verdict.subarray(count, 2 * count)].map((flag) => flag !== 0),
+    next: [...verdict.subarray(2 * count)],
+  };
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { addon } from "../../src/mlx/addon.js";
 import type { MlxArray } from "../../src/mlx/array.js";
-import type { NativeFeedForwardWeights, NativeOps } from "../../src/mlx/native.js";
+import type { NativeOps } from "../../src/mlx/native.js";
 import * as ops from "../../src/mlx/ops.js";
 import { floats, ints, numbers } from "./helpers.js";
 
@@ -9,28 +9,6 @@ const infinity = Number.POSITIVE_INFINITY;
 
 /** Tested in quantized-ops.test.ts. */
 const PACKED = ["dequantize", "quantize"] as const;
-
-/** A layer of width 2, whose projections a reader can follow. */
-const ONES = () => floats([1, 1]);
-const ATTENTION = () => ({
-  inputLayernorm: ONES(),
-  qProj: floats([0, 0, 0, 0], [2, 2]), // A query of 0 sees the mean.
-  qNorm: ONES(),
-  oProj: floats([1, 0, 0, 1], [2, 2]),
-  postAttentionLayernorm: ONES(),
-  numHeads: 1,
-  eps: 1e-12,
-  scale: 1,
-});
-const FEED_FORWARD = () => ({
-  preFeedforwardLayernorm: ONES(),
-  gateProj: floats([10, 0], [1, 2]),
-  upProj: floats([3, 0], [1, 2]),
-  downProj: floats([1, 0], [2, 1]),
-  postFeedforwardLayernorm: ONES(),
-  layerScalar: floats([2]),
-  eps: 1e-12,
-});
 
 /** Every operation on small numbers that a reader can follow. */
 const CASES: {
@@ -75,28 +53,13 @@ const CASES: {
   softmax: [() => ops.softmax(floats([0, 0, -infinity, 0, 0]), -1), [0.25, 0.25, 0, 0.25, 0.25], [5]],
   sort: [() => ops.sort(floats([3, 1, 2]), -1), [1, 2, 3], [3]],
   argsort: [() => ops.argsort(floats([3, 1, 2]), -1), [1, 2, 0], [3]],
-  argmax: [() => ops.argmax(floats([1, 7, 7, 2]), -1), [1], []],
+  argmax: [() => ops.argmax(floats([1, 7, 7, 2, 5, 6, 8, 8], [2, 4])), [1, 2], [2]],
+  largestToken: [() => ops.largestToken(floats([1, 7, 7], [1, 3]), ints([4, 5, 6], [1, 3])), [5], [1, 1]],
   argpartition: [() => ops.slice(ops.argpartition(floats([3, 9, 1]), 2, -1), [2], [3]), [1], [1]],
   linear: [() => ops.linear(floats([1, 2], [1, 2]), floats([1, 0, 0, 1, 1, 1], [3, 2])), [1, 2, 3], [1, 3]],
   rmsNorm: [() => ops.rmsNorm(floats([3, -3], [1, 2]), floats([1, 10]), 0), [1, -10], [1, 2]],
   // Position 1 turns the first pair by a quarter, the second not at all.
   ropeTable: [() => ops.ropeTable(floats([Math.PI / 2, 0]), 1, "float32"), [0, 1, 1, 0], [2, 1, 2]],
-  // The mean of the values is (6, 0), normed (√2, 0).
-  attentionBlock: [
-    () =>
-      ops.attentionBlock(floats([3, -3], [1, 1, 2]), ATTENTION(), floats([1, 0], [2, 1, 1]), {
-        keys: floats([0, 1, 2, 3], [1, 1, 2, 2]),
-        values: floats([4, 0, 8, 0], [1, 1, 2, 2]),
-      }),
-    [3 + Math.SQRT2, -3],
-    [1, 1, 2],
-  ],
-  // gelu(10) · 3 in the first place, normed (√2, 0).
-  feedForwardBlock: [
-    () => ops.feedForwardBlock(floats([3, -3], [1, 1, 2]), FEED_FORWARD()),
-    [2 * (3 + Math.SQRT2), -6],
-    [1, 1, 2],
-  ],
   topClusters: [
     () => ops.sort(ops.topClusters(floats([1, 0], [1, 1, 2]), floats([1, 9, 3, 9, 2, 9], [3, 2]), 2), 0),
     [1, 2],
@@ -164,9 +127,6 @@ describe("operations", () => {
     expect(() => native.randomUniform([1], 5 as unknown as [number, number])).toThrow("key");
     expect(() => native.sum(zero, 7, true)).toThrow(/axis/i);
     expect(() => native.linear(zero, {} as unknown as MlxArray)).toThrow("array");
-    expect(() => native.feedForwardBlock(zero, 1 as unknown as NativeFeedForwardWeights)).toThrow("object");
-    const { gateProj: _, ...lacking } = FEED_FORWARD();
-    expect(() => native.feedForwardBlock(zero, lacking as unknown as NativeFeedForwardWeights)).toThrow();
   });
 });
 

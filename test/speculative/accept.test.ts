@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { conclude, readVerdict } from "../../src/speculative/accept.js";
+import { conclude } from "../../src/speculative/accept.js";
 
 describe("conclude", () => {
   it("keeps the longest accepted prefix and goes on with the token of that place", () => {
@@ -35,19 +35,5 @@ describe("conclude", () => {
         expect(result.bonus).toBe(1000 + result.accepted);
       }),
     );
-  });
-});
-
-describe("readVerdict", () => {
-  it("splits drafts, flags and next tokens", () => {
-    expect(readVerdict(Int32Array.of(5, 6, 1, 0, 7, 8, 9))).toEqual({
-      drafts: [5, 6],
-      accepted: [true, false],
-      next: [7, 8, 9],
-    });
-  });
-
-  it("reads a verdict without drafts", () => {
-    expect(readVerdict(Int32Array.of(4))).toEqual({ drafts: [], accepted: [], next: [4] });
   });
 });

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type LoadedPair, load } from "../../src/load.js";
 import { evaluate, fromInt32, type MlxArray, readInt32, scope } from "../../src/mlx/array.js";
 import * as ops from "../../src/mlx/ops.js";
-import { conclude, readVerdict } from "../../src/speculative/accept.js";
+import { conclude } from "../../src/speculative/accept.js";
 import { firstToken } from "../../src/speculative/round.js";
 import { GREEDY } from "../../src/speculative/sampling.js";
 import { greedyVerifier, samplingVerifier, type Verifier } from "../../src/speculative/verifier.js";
@@ -89,7 +89,7 @@ describe("the token after a drafted round's bonus, over many seeds", () => {
       return { verdict: verifier.judge(logits, proposal, position), pending: session.pending() };
     });
     await evaluate([[verdict, ...pending]]);
-    const result = conclude(readVerdict(readInt32(verdict)));
+    const result = conclude(verifier.read(readInt32(verdict)));
     for (const array of [verdict, ...pending]) array.dispose();
     session.keep(0);
     return result;

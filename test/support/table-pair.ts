@@ -5,7 +5,7 @@ import { pickToken } from "../../src/drafter/pick.js";
 import { evaluate, fromFloat32, fromInt32, type MlxArray, readInt32, scope } from "../../src/mlx/array.js";
 import * as ops from "../../src/mlx/ops.js";
 import { MAX_DRAFT_TOKENS } from "../../src/options.js";
-import { conclude, readVerdict } from "../../src/speculative/accept.js";
+import { conclude } from "../../src/speculative/accept.js";
 import type { DraftLength } from "../../src/speculative/draft-length.js";
 import type { SamplingOptions } from "../../src/speculative/sampling.js";
 import type { Verifier } from "../../src/speculative/verifier.js";
@@ -123,8 +123,9 @@ export async function sampledTexts(
       await evaluate([verdicts]);
       for (const [i, index] of part.entries()) {
         const array = verdicts[i];
-        if (!array) continue;
-        const { drafts, ...rest } = readVerdict(readInt32(array));
+        const verifier = verifiers[index];
+        if (!array || !verifier) continue;
+        const { drafts, ...rest } = verifier.read(readInt32(array));
         const { accepted, tokens } = conclude({ drafts, ...rest });
         const first = texts[index]?.length === 0;
         if (!first) lengths[index]?.record({ proposed: drafts.length, accepted, ms: 1 + drafts.length / 4 });

@@ -142,7 +142,7 @@ describe.each(PAIRS)("the target against the reference: %s", (name) => {
     for (let i = 0; i < 4; i++) {
       const output = session.step(token);
       logits.push(output.logits);
-      token = addon().ops.argmax(output.logits, -1);
+      token = addon().ops.argmax(output.logits);
     }
     const after = addon().counters();
     expect([after.evaluations, after.readbacks]).toEqual([before.evaluations, before.readbacks]);

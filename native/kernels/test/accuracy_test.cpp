@@ -272,6 +272,43 @@ void softcap_accuracy(mx::Dtype dtype) {
         "softcap " + text(dtype) + ": bits of a part");
 }
 
+/** Places of largest elements, against looking at one element after the other. */
+void argmax_cases(mx::Dtype dtype) {
+  for (const int width : {1, 2, 15, 16, 17, 31, 33, 64, 100, 511, 1024, 1500, 5000}) {
+    const int rows = uniform(1, 5);
+    // Few different values, so that many are equal; some are none, or the lowest.
+    std::vector<float> values(static_cast<std::size_t>(rows) * width);
+    const int kinds = uniform(1, 40), shift = uniform(-60, 20);
+    for (float& value : values) {
+      const int kind = uniform(0, 60);
+      value = kind == 0   ? kNan
+              : kind == 1 ? -static_cast<float>(kInfinity)
+                          : static_cast<float>(shift + uniform(0, kinds));
+    }
+    if (uniform(0, 3) == 0) std::fill(values.begin(), values.begin() + width, kNan);
+    std::vector<int> want(rows, 0);
+    for (int r = 0; r < rows; ++r) {
+      float best = -static_cast<float>(kInfinity);
+      bool found = false;
+      for (int i = 0; i < width; ++i) {
+        const float value = values[r * width + i];
+        if (!(found ? value > best : value >= best)) continue;
+        best = value, want[r] = i, found = true;
+      }
+    }
+    const mx::array x = from_values(values, {rows, width}, dtype);
+    const std::vector<double> got = numbers(kernels::argmax(x));
+    check(std::equal(got.begin(), got.end(), want.begin()), "argmax " + text(dtype));
+    const mx::array apart = mx::slice(mx::repeat(x, 2, 0), {0, 0}, {2 * rows, width}, {2, 1});
+    check(bits(kernels::argmax(apart)) == bits(kernels::argmax(x)),
+          "argmax " + text(dtype) + " of rows apart");
+    const mx::array tokens = mx::astype(mx::argsort(normal({1, width}, mx::float32), -1), mx::int32);
+    const mx::array token = largest_token(rows_of(x, 0, 0, 1), tokens);
+    check(token.shape() == mx::Shape{1, 1} && numbers(token)[0] == numbers(tokens)[want[0]],
+          "largest_token " + text(dtype));
+  }
+}
+
 /** Cosines and sines over all positions that a model may have, and none of what is no angle. */
 void rope_table_accuracy(mx::Dtype dtype) {
   std::vector<float> frequencies;
@@ -375,6 +412,7 @@ void accuracy_tests() {
     norm_specials(dtype);
     gelu_accuracy(dtype);
     softcap_accuracy(dtype);
+    argmax_cases(dtype);
     rope_table_accuracy(dtype);
     for (const Size size : kSizes) rope_accuracy(dtype, size);
     rope_specials(dtype);

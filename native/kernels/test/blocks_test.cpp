@@ -128,20 +128,56 @@ void readers(const Sizes& s, mx::Dtype dtype) {
   }
 }
 
+/** The input of one of three layers. */
+std::optional<PerLayerRows> per_layer_rows(const Sizes& s, int rows, mx::Dtype dtype) {
+  if (s.per_layer == 0) return std::nullopt;
+  // Every other row of a larger array, now and then.
+  const int step = uniform(1, 2);
+  const mx::array all = normal({1, step * rows, 3 * s.per_layer}, dtype);
+  return PerLayerRows{mx::slice(all, {0, 0, 0}, all.shape(), {1, step, 1}), uniform(0, 2)};
+}
+
 void feed_forward(const Sizes& s, mx::Dtype dtype) {
   const int rows = uniform(0, 2) == 0 ? 1 : uniform(2, 16);
   const FeedForwardLayer layer = feed_forward_layer(s, dtype);
   const mx::array h = sized(some_size(), {1, rows, s.hidden}, dtype);
-  std::optional<mx::array> per_layer;
-  if (s.per_layer > 0) {
-    // As the model makes it: a part of the rows of all layers.
-    per_layer =
-        mx::slice(normal({1, rows, 3 * s.per_layer}, dtype), {0, 0, s.per_layer}, {1, rows, 2 * s.per_layer});
-  }
+  const std::optional<PerLayerRows> per_layer = per_layer_rows(s, rows, dtype);
   const std::string want = bits(composed::feed_forward_block(h, layer, per_layer));
   for (int threads = 1; threads <= 3; ++threads) {
     set_threads(threads);
     check(bits(feed_forward_block(h, layer, per_layer)) == want, "feed_forward_block");
+  }
+}
+
+/** One node of both halves, of a producer and of a reader. */
+void layers(const Sizes& s, mx::Dtype dtype) {
+  const int rows = uniform(0, 2) == 0 ? 1 : uniform(2, 16), offset = uniform(0, 100);
+  const bool producer = uniform(0, 1) == 0;
+  const DecoderLayer layer{attention_layer(s, dtype, producer, uniform(0, 1) == 0),
+                           feed_forward_layer(s, dtype)};
+  const mx::array h = sized(some_size(), {1, rows, s.hidden}, dtype);
+  const auto per_layer = per_layer_rows(s, rows, dtype);
+  const mx::array table = rope_table(frequencies(s.width), offset, rows, dtype);
+  const mx::Shape shape{1, s.kv_heads, offset + rows + uniform(0, 40), s.width};
+  const mx::array keys = normal(shape, dtype), values = normal(shape, dtype);
+  const KeyRows seen{keys, values, AttentionMask{.query_offset = offset}};
+  for (int threads = 1; threads <= 3; ++threads) {
+    set_threads(threads);
+    if (!producer) {
+      const mx::array attended = composed::attention_block(h, layer.attention, table, seen);
+      const mx::array want = composed::feed_forward_block(attended, layer.feed_forward, per_layer);
+      check(bits(decoder_layer(h, layer, table, seen, per_layer)) == bits(want), "decoder_layer of a reader");
+      continue;
+    }
+    const auto cache = [&] { return CacheRows{own(keys), own(values), offset, 0, 0}; };
+    const AttentionOutput attended = composed::attention_block(h, layer.attention, table, cache());
+    const mx::array want = composed::feed_forward_block(attended.h, layer.feed_forward, per_layer);
+    const CacheRows before = cache();
+    AttentionOutput got = decoder_layer(h, layer, table, before, per_layer);
+    check(bits(got.h) == bits(want), "decoder_layer of a producer: h");
+    check(bits(got.keys) == bits(attended.keys) && bits(got.values) == bits(attended.values),
+          "decoder_layer of a producer: cache");
+    check(got.keys.data<char>() == before.keys.data<char>(), "decoder_layer writes in place");
   }
 }
 
@@ -167,8 +203,7 @@ void specials(const Sizes& s, mx::Dtype dtype) {
   like("attention_block", attention_block(h, layer, table, seen),
        composed::attention_block(h, layer, table, seen));
   const FeedForwardLayer rest = feed_forward_layer(s, dtype);
-  std::optional<mx::array> per_layer;
-  if (s.per_layer > 0) per_layer = normal({1, 3, s.per_layer}, dtype);
+  const std::optional<PerLayerRows> per_layer = per_layer_rows(s, 3, dtype);
   like("feed_forward_block", feed_forward_block(h, rest, per_layer),
        composed::feed_forward_block(h, rest, per_layer));
 }
@@ -200,6 +235,30 @@ void centroids(mx::Dtype dtype) {
   check(bits(tokens) == bits(mx::take(ordering, picked, 0)), "cluster_scores: tokens");
 }
 
+/** Rows of a plain table; packed ones are among the tests of packed weights. */
+void embeddings(mx::Dtype dtype) {
+  const mx::array table = normal({uniform(1, 40), uniform(1, 90)}, dtype), factor = normal({}, dtype);
+  std::vector<int> ids(uniform(1, 20));
+  for (int& id : ids) id = uniform(0, table.shape(0) - 1);
+  const mx::array rows(ids.begin(), {1, static_cast<int>(ids.size())}, mx::int32);
+  check(bits(embedding(table, rows, factor)) == bits(mx::multiply(mx::take(table, rows, 0), factor)),
+        "embedding");
+}
+
+/** Per-layer inputs are what they are made of. */
+void per_layer_inputs(mx::Dtype dtype) {
+  const int rows = uniform(1, 20), layers = uniform(1, 5), size = uniform(1, 70);
+  const mx::array projected = sized(some_size(), {1, rows, layers * size}, dtype);
+  const PerLayerMix mix{
+      .norm = norm_weight(size, dtype), .eps = 1e-6f, .projection_scale = 0.37f, .scale = 0.70710678f};
+  const mx::array embedded = normal({1, rows, layers * size}, dtype);
+  const std::string want = bits(composed::per_layer_inputs(projected, embedded, mix));
+  for (int threads = 1; threads <= 3; ++threads) {
+    set_threads(threads);
+    check(bits(kernels::per_layer_inputs(projected, embedded, mix)) == want, "per_layer_inputs");
+  }
+}
+
 }  // namespace
 
 void blocks_tests() {
@@ -207,12 +266,17 @@ void blocks_tests() {
       {64, 4, 2, 16, 128, 8}, {96, 4, 1, 48, 200, 0}, {33, 3, 3, 10, 47, 5}, {640, 8, 2, 64, 1300, 64}};
   for (const mx::Dtype dtype : kTypes) {
     set_context(text(dtype));
-    for (int i = 0; i < 12; ++i) centroids(dtype);
+    for (int i = 0; i < 12; ++i) {
+      centroids(dtype);
+      embeddings(dtype);
+      per_layer_inputs(dtype);
+    }
     for (const Sizes& s : sizes) {
       for (int i = 0; i < 6; ++i) {
         producers(s, dtype);
         readers(s, dtype);
         feed_forward(s, dtype);
+        layers(s, dtype);
       }
       specials(s, dtype);
     }

@@ -1,0 +1,59 @@
+#include "arrays.h"
+#include "mlx/ops.h"
+#include "thread_pool.h"
+
+namespace mlx_gemma::kernels {
+namespace {
+
+/** Inputs: rows, and maybe what stands for each place of theirs. */
+class Argmax : public CpuPrimitive {
+ public:
+  explicit Argmax(mx::Stream stream) : CpuPrimitive(stream) {}
+  const char* name() const override { return "GemmaArgmax"; }
+
+  void eval_cpu(const std::vector<array>& inputs, array& out) override {
+    allocate(out);
+    auto& encoder = mx::cpu::get_command_encoder(stream());
+    const array x = dense_rows(inputs[0], encoder);
+    encoder.set_input_array(x);
+    const std::int32_t* tokens = nullptr;
+    if (inputs.size() > 1) {
+      const array named = dense(inputs[1], encoder);
+      encoder.set_input_array(named);
+      tokens = named.data<std::int32_t>();
+    }
+    encoder.set_output_array(out);
+    encoder.dispatch([element = static_cast<int>(element_of(x, name())), view = RowView(x),
+                      width = x.shape(-1), tokens, to = out.data<std::int32_t>()]() {
+      const auto kernel = row_functions().argmax[element];
+      const int tasks = task_count(static_cast<double>(view.rows) * width / 4, static_cast<int>(view.rows));
+      parallel_for(tasks, [&](int task) {
+        for (std::int64_t r = view.rows * task / tasks; r < view.rows * (task + 1) / tasks; ++r) {
+          const int place = kernel(view.row(r), width);
+          to[r] = tokens == nullptr ? place : tokens[r * width + place];
+        }
+      });
+    });
+  }
+};
+
+}  // namespace
+
+array argmax(const array& x) {
+  element_of(x, "argmax");
+  require(x.ndim() >= 1 && x.shape(-1) > 0, "argmax", "expected rows of one element or more");
+  if (!own_kernels()) return mx::astype(mx::argmax(x, -1), mx::int32);
+  const mx::Shape shape(x.shape().begin(), x.shape().end() - 1);
+  return array(shape, mx::int32, std::make_shared<Argmax>(current_stream()), {x});
+}
+
+array largest_token(const array& scores, const array& tokens) {
+  element_of(scores, "largest_token");
+  require(scores.ndim() == 2 && scores.shape(0) == 1 && scores.shape(1) > 0 &&
+              tokens.shape() == scores.shape() && tokens.dtype() == mx::int32,
+          "largest_token", "expected scores (1, C) and int32 tokens (1, C)");
+  if (!own_kernels()) return mx::take_along_axis(tokens, mx::argmax(scores, -1, true), 1);
+  return array({1, 1}, mx::int32, std::make_shared<Argmax>(current_stream()), {scores, tokens});
+}
+
+}  // namespace mlx_gemma::kernels
