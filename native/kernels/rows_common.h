@@ -47,6 +47,12 @@ inline void store_one(bf16* p, float value) {
 template <class V, int R, int C>
 inline void sum_lanes(const typename V::Float (&sums)[R][C], float (&out)[R][C]) {
   constexpr int kSums = R * C;
+  if constexpr (kSums == 16 && requires { &V::sum_sixteen; }) {
+    typename V::Float all[kSums];
+#pragma GCC unroll 16
+    for (int i = 0; i < kSums; ++i) all[i] = sums[i / C][i % C];
+    return V::sum_sixteen(all, &out[0][0]);
+  }
 #pragma GCC unroll 16
   for (int i = 0; i + 4 <= kSums; i += 4) {
     V::sum_four(sums[i / C][i % C], sums[(i + 1) / C][(i + 1) % C], sums[(i + 2) / C][(i + 2) % C],
@@ -76,6 +82,9 @@ inline void dot_tile(const float* x, std::ptrdiff_t x_stride, const T* w, std::p
   // groups would push one another out of the inner cache, whose sets repeat every 4096 bytes.
   const bool crowded = R == 1 && w_stride * sizeof(T) % 4096 == 0;
   const std::ptrdiff_t ahead = crowded ? 0 : C * w_stride;
+  // One row uses them at once. Several take their time, and the second level is near enough
+  // (docs/performance.md).
+  constexpr int kLocality = R == 1 ? 3 : 2;
   int k = 0;
   for (; k + V::pair <= n; k += V::pair) {
     if constexpr (sizeof(T) < sizeof(float)) {

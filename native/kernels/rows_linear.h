@@ -37,7 +37,11 @@ void narrow(const float* in, int n, void* out) {
 
 template <class V, class T>
 inline void store_sums(T* p, const float* sums, int count) {
-  for (int c = 0; c < count; ++c) store_one<V>(p + c, sums[c]);
+  int c = 0;
+  if constexpr (requires { V::narrow_four(sums, p); }) {
+    for (; c + 4 <= count; c += 4) V::narrow_four(sums + c, p + c);
+  }
+  for (; c < count; ++c) store_one<V>(p + c, sums[c]);
 }
 
 /** C weight rows from o for all rows of x. The weights of a block stay in cache from one tile of rows to the

@@ -93,7 +93,7 @@ inline const std::uint8_t* codes_at(const PackedRows& w, int depth, std::ptrdiff
   return w.codes + o * w.codes_stride + begin;
 }
 
-/** `count` scales or biases as floats, zeros after them up to a whole vector. */
+/** `count` scales or biases as floats; something after them up to a whole vector may be written, too. */
 template <class V>
 inline void floats_of(const void* in, int type, std::ptrdiff_t offset, int count, float* out) {
   int i = 0;
@@ -108,7 +108,6 @@ inline void floats_of(const void* in, int type, std::ptrdiff_t offset, int count
     const float* p = static_cast<const float*>(in) + offset;
     for (; i < count; ++i) out[i] = p[i];
   }
-  for (; i % V::lanes != 0; ++i) out[i] = 0.0f;
 }
 
 /** The groups of a block of one row. */
@@ -117,14 +116,15 @@ struct Groups {
   alignas(64) float biases[kGroupFloats];  // affine only
 };
 
-/** Those of elements [k, k + n) of row o. */
-template <class V>
+/** Those of elements [k, k + n) of row o; `whole`: zeros after the biases up to a whole vector. */
+template <class V, bool whole = true>
 inline void groups_of(const PackedRows& w, std::ptrdiff_t o, int k, int n, Groups& out) {
   const int groups = n / w.group_size;
   const std::ptrdiff_t first = k / w.group_size;
   if (w.mode == QuantizationMode::affine) {
     floats_of<V>(w.scales, w.scales_type, o * w.scales_stride + first, groups, out.scales);
     floats_of<V>(w.biases, w.scales_type, o * w.biases_stride + first, groups, out.biases);
+    for (int i = groups; whole && i % V::lanes != 0; ++i) out.biases[i] = 0.0f;
     return;
   }
   const std::uint8_t* codes = static_cast<const std::uint8_t*>(w.scales) + o * w.scales_stride + first;

@@ -23,7 +23,7 @@ struct TableWeights {
 
   TableWeights(const PackedRows& w, int depth, std::ptrdiff_t o, int k, int n) {
     for (int c = 0; c < C; ++c) {
-      groups_of<V>(w, o + c, k, n, groups[c]);
+      groups_of<V, false>(w, o + c, k, n, groups[c]);
       std::ptrdiff_t left;
       codes[c] = codes_at(w, depth, o + c, k, left);
     }

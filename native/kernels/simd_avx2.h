@@ -6,6 +6,7 @@
 #include "element.h"
 #include "packed.h"
 #include "simd_codes.h"
+#include "simd_four.h"
 
 namespace mlx_gemma::kernels {
 
@@ -86,10 +87,11 @@ struct Avx2 {
     b = load_half<1>(p);
   }
 
-  /** Four elements in their order. */
-  static void widen_four(const bf16* p, float* out) {
-    const __m128i bits = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm_slli_epi32(_mm_cvtepu16_epi32(bits), 16));
+  /** Four elements in their order, and back. */
+  static void widen_four(const bf16* p, float* out) { kernels::widen_four(p, out); }
+  template <class T>
+  static void narrow_four(const float* in, T* p) {
+    kernels::narrow_four(in, p);
   }
 
   static void store_pair(float* p, Float a, Float b) {

@@ -6,6 +6,7 @@
 #include "element.h"
 #include "packed.h"
 #include "simd_codes.h"
+#include "simd_four.h"
 
 namespace mlx_gemma::kernels {
 
@@ -46,7 +47,7 @@ struct Avx512 {
   }
   /** a * 2^n for integral n. */
   static Float scale(Float a, Float n) { return _mm512_scalef_ps(a, n); }
-  /** Halves, then as eight lanes; sum_four does the same for each of four. */
+  /** Halves, then as eight lanes; sum_four and sum_sixteen do the same for each of theirs. */
   static float sum(Float a) {
     const __m256 half = halves(a);
     __m128 quarter = _mm_hadd_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
@@ -57,6 +58,11 @@ struct Avx512 {
     const __m256 fours =
         _mm256_hadd_ps(_mm256_hadd_ps(halves(a), halves(b)), _mm256_hadd_ps(halves(c), halves(d)));
     _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(fours), _mm256_extractf128_ps(fours, 1)));
+  }
+  static void sum_sixteen(const Float (&a)[16], float* out) {
+    const Float p = quarters(a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7]);
+    const Float q = quarters(a[8], a[9], a[10], a[11], a[12], a[13], a[14], a[15]);
+    store(out, add(_mm512_shuffle_f32x4(p, q, 0x88), _mm512_shuffle_f32x4(p, q, 0xdd)));
   }
   static float largest(Float a) {
     const __m256 half = _mm256_max_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));
@@ -88,10 +94,11 @@ struct Avx512 {
     b = load_half<1>(p);
   }
 
-  /** Four elements in their order. */
-  static void widen_four(const bf16* p, float* out) {
-    const __m128i bits = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm_slli_epi32(_mm_cvtepu16_epi32(bits), 16));
+  /** Four elements in their order, and back. */
+  static void widen_four(const bf16* p, float* out) { kernels::widen_four(p, out); }
+  template <class T>
+  static void narrow_four(const float* in, T* p) {
+    kernels::narrow_four(in, p);
   }
 
   static void store_pair(float* p, Float a, Float b) {
@@ -160,6 +167,18 @@ struct Avx512 {
   }
 
  private:
+  /** The lanes of eight, halves added, then neighbours and their neighbours: the first halves of a to d,
+   * their second ones, those of e to h. */
+  static Float quarters(Float a, Float b, Float c, Float d, Float e, Float f, Float g, Float h) {
+    const Float ab = neighbours(halves(a, e), halves(b, f)), cd = neighbours(halves(c, g), halves(d, h));
+    return neighbours(ab, cd);
+  }
+  static Float halves(Float a, Float b) {
+    return add(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xee));
+  }
+  static Float neighbours(Float a, Float b) {
+    return add(_mm512_shuffle_ps(a, b, 0x88), _mm512_shuffle_ps(a, b, 0xdd));
+  }
   static __m256 halves(Float a) {
     return _mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));
   }
