@@ -89,7 +89,7 @@ inline void dot_tile(const float* x, std::ptrdiff_t x_stride, const T* w, std::p
   for (; k + V::pair <= n; k += V::pair) {
     if constexpr (sizeof(T) < sizeof(float)) {
 #pragma GCC unroll 16
-      for (int c = 0; c < C; ++c) __builtin_prefetch(w + ahead + c * w_stride + k);
+      for (int c = 0; c < C; ++c) __builtin_prefetch(w + ahead + c * w_stride + k, 0, kLocality);
     }
     // Half after half: C weights in registers, and each x serves C sums.
     const auto half = [&]<int H>() {
