@@ -55,12 +55,13 @@ struct TableWeights {
   alignas(64) static constexpr float kWhole[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 };
 
-/** C weight rows from o times R rows of x from `row`. */
-template <class V, QuantizationMode M, int R, int C>
+/** C weight rows from o times R rows of x from `row`. P: pairs of a group where that is known before, or 0.
+ */
+template <class V, QuantizationMode M, int P, int R, int C>
 inline void table_dots(const PackedJob& job, int row, int o, float (&totals)[R][C]) {
   for (int i = 0; i < R * C; ++i) totals[i / C][i % C] = 0.0f;
   const std::ptrdiff_t ahead = C * job.weight.codes_stride;
-  const int group_pairs = job.weight.group_size / V::pair;
+  const int group_pairs = P > 0 ? P : job.weight.group_size / V::pair;
   for (int k = 0; k < job.depth; k += kPackedDepth) {
     const int n = job.depth - k < kPackedDepth ? job.depth - k : kPackedDepth;
     TableWeights<V, M, C> weights(job.weight, job.depth, o, k, n);
@@ -110,17 +111,33 @@ inline void unpack_table(const PackedJob& job, int o, int k, int n, float* out) 
 }
 
 /** Weight rows [begin, end) for few rows of x: unpacked in registers, once for four of them. */
-template <class V, class T, QuantizationMode M>
+template <class V, class T, QuantizationMode M, int P>
 inline void table_narrow(const PackedJob& job, int begin, int end) {
   const auto tile = [&]<int R, int C>(int r, int o) {
     float sums[R][C];
-    table_dots<V, M, R, C>(job, r, o, sums);
+    table_dots<V, M, R == 1 ? 0 : P, R, C>(job, r, o, sums);
     for (int i = 0; i < R; ++i)
       store_sums<V>(static_cast<T*>(job.out) + (r + i) * job.out_stride + o, sums[i], C);
   };
   constexpr int C = 4;
+  // Eight rows share what a weight's unpacking costs; the registers then hold half as many weight rows.
+  const auto eight = [&](int r, int o) {
+    float sums[8][C];
+    for (int c = 0; c < C; c += 2) {
+      float part[8][2];
+      table_dots<V, M, P, 8, 2>(job, r, o + c, part);
+      for (int i = 0; i < 8; ++i) {
+        sums[i][c] = part[i][0];
+        sums[i][c + 1] = part[i][1];
+      }
+    }
+    for (int i = 0; i < 8; ++i)
+      store_sums<V>(static_cast<T*>(job.out) + (r + i) * job.out_stride + o, sums[i], C);
+  };
   const auto columns = [&]<int D>(int o) {
     int r = 0;
+    if constexpr (D == C)
+      for (; r + 8 <= job.rows; r += 8) eight(r, o);
     for (; r + 4 <= job.rows; r += 4) tile.template operator()<4, D>(r, o);
     if (job.rows - r == 3) tile.template operator()<3, D>(r, o);
     if (job.rows - r == 2) tile.template operator()<2, D>(r, o);
@@ -153,11 +170,14 @@ inline void table_wide(const PackedJob& job, int begin, int end) {
 
 template <class V, class T>
 void linear_table(const PackedJob& job, int begin, int end) {
-  const auto run = [&]<QuantizationMode M>() {
-    job.rows <= kPackedNarrow ? table_narrow<V, T, M>(job, begin, end) : table_wide<V, T, M>(job, begin, end);
-  };
-  job.weight.mode == QuantizationMode::affine ? run.template operator()<QuantizationMode::affine>()
-                                              : run.template operator()<QuantizationMode::mxfp4>();
+  constexpr auto affine = QuantizationMode::affine, mxfp4 = QuantizationMode::mxfp4;
+  const bool is_affine = job.weight.mode == affine;
+  if (job.rows > kPackedNarrow)
+    return is_affine ? table_wide<V, T, affine>(job, begin, end) : table_wide<V, T, mxfp4>(job, begin, end);
+  if (!is_affine) return table_narrow<V, T, mxfp4, 1>(job, begin, end);
+  // What models have, and the quicker for it: a loop whose length is known.
+  if (job.weight.group_size == 2 * V::pair) return table_narrow<V, T, affine, 2>(job, begin, end);
+  table_narrow<V, T, affine, 0>(job, begin, end);
 }
 
 }  // namespace mlx_gemma::kernels::rows
