@@ -8,6 +8,7 @@
 #include "kernels/isa.h"
 #include "kernels/kernels.h"
 #include "kernels/mlx_operations.h"
+#include "kernels/thread_pool.h"
 
 namespace mx = mlx::core;
 namespace k = mlx_gemma::kernels;
@@ -214,14 +215,15 @@ void bench_rows(int outputs, int inputs) {
                                      .mode = k::QuantizationMode::affine};
   for (const int rows : {1, 2, 4, 8, 16, 64}) {
     const mx::array x = random({rows, inputs}, mx::bfloat16);
-    std::vector<float> wide(rows * padded), scratch(k::packed_scratch(rows, padded));
+    // As a step has them: no vector of x straddles two lines.
+    float* wide = k::thread_scratch(0, static_cast<std::size_t>(rows) * padded);
+    float* scratch = k::thread_scratch(1, k::packed_scratch(rows, padded));
     for (int r = 0; r < rows; ++r) {
       functions.prepare_packed[0](x.data<mx::bfloat16_t>() + r * inputs, inputs, p.group_size,
-                                  wide.data() + r * padded);
+                                  wide + r * padded);
     }
     std::vector<std::uint16_t> out(static_cast<std::size_t>(rows) * outputs);
-    const k::PackedJob job{wide.data(), padded,     rows_of_weight, inputs,
-                           rows,        out.data(), outputs,        scratch.data()};
+    const k::PackedJob job{wide, padded, rows_of_weight, inputs, rows, out.data(), outputs, scratch};
     double best = 1e30;
     for (int i = 0; i < 2000; ++i) {
       const auto start = Clock::now();
