@@ -87,9 +87,12 @@ class Pool {
   }
 
   void work() {
-    while (!stopping_.load(std::memory_order_acquire)) {
+    for (;;) {
       if (take()) continue;
       const std::uint64_t seen = word_.load(std::memory_order_acquire);
+      // After the word: stop() changes it last, so who has seen that change sees the end, and nobody sleeps
+      // on it.
+      if (stopping_.load(std::memory_order_acquire)) return;
       int polls = 0;
       while (polls < kPolls && word_.load(std::memory_order_acquire) == seen) {
         relax();

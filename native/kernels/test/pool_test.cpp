@@ -55,6 +55,20 @@ void callers() {
   check(wrong == 0, "three callers at once, and other numbers of threads meanwhile");
 }
 
+/** Workers end at any moment of their lives: when they have just begun, after a job, or on their way to
+ * sleep. A lost end is a test that never ends. */
+void endings() {
+  bool ok = true;
+  for (int i = 0; i < 3000; ++i) {
+    set_threads(2 + i % 3);
+    ok = ok && every_task_once(3);
+    const auto until = std::chrono::steady_clock::now() + std::chrono::nanoseconds(i * 7 % 3000 * 10);
+    while (std::chrono::steady_clock::now() < until) {
+    }
+  }
+  check(ok, "workers that end at any moment");
+}
+
 void nested() {
   set_threads(4);
   std::vector<int> sums(12);
@@ -86,6 +100,7 @@ void pool_tests() {
   pauses();
   callers();
   nested();
+  endings();
   scratch();
   set_threads(0);
 }
