@@ -49,8 +49,8 @@ class DecoderLayer : public Napi::ObjectWrap<DecoderLayer> {
  public:
   static Napi::Function Define(Napi::Env env) {
     return DefineClass(env, "DecoderLayer",
-                       {InstanceMethod<&DecoderLayer::Forward>("forward"),
-                        InstanceMethod<&DecoderLayer::Dispose>("dispose")});
+                       {InstanceMethod<&DecoderLayer::Forward>("forward", napi_default_method),
+                        InstanceMethod<&DecoderLayer::Dispose>("dispose", napi_default_method)});
   }
 
   explicit DecoderLayer(const Napi::CallbackInfo& info) : Napi::ObjectWrap<DecoderLayer>(info) {
@@ -79,11 +79,7 @@ class DecoderLayer : public Napi::ObjectWrap<DecoderLayer> {
     });
   }
 
-  static void CheckTag(const Napi::CallbackInfo& info) {
-    if (!info.This().As<Napi::Object>().CheckTypeTag(&kLayerTag)) {
-      throw std::invalid_argument("this is not a layer");
-    }
-  }
+  static void CheckTag(const Napi::CallbackInfo& info) { CheckThis(info, kLayerTag, "a layer"); }
 
   std::optional<kernels::DecoderLayer> weights_;
 };

@@ -26,7 +26,6 @@ void DefineElementwise(Napi::Object ops) {
   Define<[](const Arguments& a) { return mx::minimum(a.array(0), a.array(1)); }>(ops, "minimum");
   Define<[](const Arguments& a) { return mx::less(a.array(0), a.array(1)); }>(ops, "less");
   Define<[](const Arguments& a) { return mx::greater_equal(a.array(0), a.array(1)); }>(ops, "greaterEqual");
-  Define<[](const Arguments& a) { return mx::equal(a.array(0), a.array(1)); }>(ops, "equal");
   Define<[](const Arguments& a) { return mx::where(a.array(0), a.array(1), a.array(2)); }>(ops, "where");
   Define<[](const Arguments& a) { return mx::exp(a.array(0)); }>(ops, "exp");
   Define<[](const Arguments& a) { return mx::log(a.array(0)); }>(ops, "log");

@@ -182,11 +182,7 @@ class Session : public Napi::ObjectWrap<Session> {
     });
   }
 
-  static void CheckTag(const Napi::CallbackInfo& info) {
-    if (!info.This().As<Napi::Object>().CheckTypeTag(&kSessionTag)) {
-      throw std::invalid_argument("this is not a session");
-    }
-  }
+  static void CheckTag(const Napi::CallbackInfo& info) { CheckThis(info, kSessionTag, "a session"); }
 
   Caches& Open(const Napi::CallbackInfo& info) {
     CheckTag(info);
@@ -254,11 +250,7 @@ class Target : public Napi::ObjectWrap<Target> {
     });
   }
 
-  static void CheckTag(const Napi::CallbackInfo& info) {
-    if (!info.This().As<Napi::Object>().CheckTypeTag(&kTargetTag)) {
-      throw std::invalid_argument("this is not a target");
-    }
-  }
+  static void CheckTag(const Napi::CallbackInfo& info) { CheckThis(info, kTargetTag, "a target"); }
 
   const ModelPtr& Open(const Napi::CallbackInfo& info) {
     CheckTag(info);

@@ -12,13 +12,13 @@ Router::Router(const Config& config, const Weights& weights, const std::string& 
     : top_k_(config.experts->top_k),
       norm_(config.rms_norm_eps),
       scale_(weights.at(name + ".scale", {config.hidden_size})),
-      root_size_(1 / std::sqrt(static_cast<double>(config.hidden_size))),
+      root_size_(static_cast<float>(1 / std::sqrt(static_cast<double>(config.hidden_size)))),
       proj_(weights, name + ".proj", config.hidden_size, config.experts->count),
       per_expert_scale_(
           mx::astype(weights.at(name + ".per_expert_scale", {config.experts->count}), mx::float32)) {}
 
 Routing Router::operator()(const array& h) const {
-  const array x = root_size_(mx::multiply(norm_(h), scale_));                            // (1, T, H)
+  const array x = kernels::scaled(mx::multiply(norm_(h), scale_), root_size_);           // (1, T, H)
   const array probabilities = mx::softmax(mx::astype(proj_(x), mx::float32), -1, true);  // (1, T, E)
   // A sort, not a partition: it is stable, so that a row's order is its own whatever stands beside it.
   const array order = mx::argsort(mx::negative(probabilities), -1);

@@ -34,7 +34,7 @@ class Router {
   /** (H) */
   array scale_;
   /** H^-0.5 */
-  Scale root_size_;
+  float root_size_;
   Linear proj_;
   /** float32 (E) */
   array per_expert_scale_;

@@ -118,9 +118,4 @@ RmsNorm::RmsNorm(const Weights& weights, const std::string& name, int dims, floa
 
 array RmsNorm::operator()(const array& x) const { return kernels::rms_norm(x, weight_, eps_); }
 
-array Scale::operator()(const array& x) const {
-  if (x.dtype() == mx::float32) return mx::multiply(x, factor_);
-  return mx::astype(mx::multiply(mx::astype(x, mx::float32), factor_), x.dtype());
-}
-
 }  // namespace mlx_gemma::gemma4

@@ -102,17 +102,4 @@ class RmsNorm {
   float eps_;
 };
 
-/**
- * `x` times a number as torch does it with a Python float: in float32, rounded once to the dtype of `x`. (The
- * factor itself is not rounded to bfloat16.)
- */
-class Scale {
- public:
-  explicit Scale(double factor) : factor_(static_cast<float>(factor), mlx::core::float32) {}
-  array operator()(const array& x) const;
-
- private:
-  array factor_;
-};
-
 }  // namespace mlx_gemma::gemma4

@@ -1,6 +1,5 @@
-#include "arrays.h"
+#include "block.h"
 #include "mlx/ops.h"
-#include "thread_pool.h"
 
 namespace mlx_gemma::kernels {
 namespace {
@@ -14,17 +13,15 @@ class Argmax : public CpuPrimitive {
   void eval_cpu(const std::vector<array>& inputs, array& out) override {
     allocate(out);
     auto& encoder = mx::cpu::get_command_encoder(stream());
-    const array x = dense_rows(inputs[0], encoder);
-    encoder.set_input_array(x);
+    const Element element = element_of(inputs[0], name());
+    const Packings none;
+    Inputs in(inputs, none, element, encoder);
+    const array x = in.next();
     const std::int32_t* tokens = nullptr;
-    if (inputs.size() > 1) {
-      const array named = dense(inputs[1], encoder);
-      encoder.set_input_array(named);
-      tokens = named.data<std::int32_t>();
-    }
+    if (inputs.size() > 1) tokens = in.dense().data<std::int32_t>();
     encoder.set_output_array(out);
-    encoder.dispatch([element = static_cast<int>(element_of(x, name())), view = RowView(x),
-                      width = x.shape(-1), tokens, to = out.data<std::int32_t>()]() {
+    encoder.dispatch([element = static_cast<int>(element), view = RowView(x), width = x.shape(-1), tokens,
+                      to = out.data<std::int32_t>()]() {
       const auto kernel = row_functions().argmax[element];
       const int tasks = task_count(static_cast<double>(view.rows) * width / 4, static_cast<int>(view.rows));
       parallel_for(tasks, [&](int task) {

@@ -11,9 +11,17 @@
 
 namespace mlx_gemma::kernels {
 
-void CpuPrimitive::eval_gpu(const std::vector<array>&, array&) {
-  throw std::runtime_error(std::string(name()) + " is a CPU kernel; on a GPU stream use MLX's operations");
+namespace {
+
+[[noreturn]] void refuse_gpu(const char* name) {
+  throw std::runtime_error(std::string(name) + " is a CPU kernel; on a GPU stream use MLX's operations");
 }
+
+}  // namespace
+
+void CpuPrimitive::eval_gpu(const std::vector<array>&, array&) { refuse_gpu(name()); }
+
+void CpuPrimitives::eval_gpu(const std::vector<array>&, std::vector<array>&) { refuse_gpu(name()); }
 
 mx::Stream current_stream() { return mx::default_stream(mx::default_device()); }
 

@@ -20,6 +20,13 @@ class CpuPrimitive : public mx::UnaryPrimitive {
   void eval_gpu(const std::vector<array>& inputs, array& out) override;
 };
 
+/** The same with several outputs. */
+class CpuPrimitives : public mx::Primitive {
+ public:
+  explicit CpuPrimitives(mx::Stream stream) : Primitive(stream) {}
+  void eval_gpu(const std::vector<array>& inputs, std::vector<array>& outputs) override;
+};
+
 /** The stream new operations run on. */
 mx::Stream current_stream();
 

@@ -115,10 +115,10 @@ void run(const Job& job) {
 
 /** Inputs: h, table, then the layer's weights, then keys and values. Outputs: h, and of producers the two
  * buffers. */
-class AttentionBlock : public mx::Primitive {
+class AttentionBlock : public CpuPrimitives {
  public:
   AttentionBlock(mx::Stream stream, const AttentionLayer& layer, Packings packings)
-      : Primitive(stream),
+      : CpuPrimitives(stream),
         heads_(layer.heads),
         eps_(layer.eps),
         scale_(layer.scale),
@@ -134,10 +134,6 @@ class AttentionBlock : public mx::Primitive {
     first_position_ = cache.first_position;
   }
   void reads(std::optional<AttentionMask> mask) { mask_ = mask; }
-
-  void eval_gpu(const std::vector<array>&, std::vector<array>&) override {
-    throw std::runtime_error("GemmaAttentionBlock is a CPU kernel; on a GPU stream use MLX's operations");
-  }
 
   void eval_cpu(const std::vector<array>& inputs, std::vector<array>& outputs) override {
     auto& encoder = mx::cpu::get_command_encoder(stream());
@@ -286,24 +282,27 @@ std::optional<Part> attention_part(const array& h, const AttentionLayer& layer, 
   return Part{std::move(block), std::move(inputs)};
 }
 
-AttentionOutput attention_node(const Part& part, const array& h, const CacheRows& cache) {
-  const auto made =
-      array::make_arrays({h.shape(), cache.keys.shape(), cache.values.shape()},
-                         {h.dtype(), cache.keys.dtype(), cache.values.dtype()}, part.primitive, part.inputs);
+array node(Part part, const array& h) {
+  return array(h.shape(), h.dtype(), std::move(part.primitive), std::move(part.inputs));
+}
+
+AttentionOutput node(Part part, const array& h, const CacheRows& cache) {
+  const auto made = array::make_arrays({h.shape(), cache.keys.shape(), cache.values.shape()},
+                                       {h.dtype(), cache.keys.dtype(), cache.values.dtype()}, part.primitive,
+                                       std::move(part.inputs));
   return {made[0], made[1], made[2]};
 }
 
 array attention_block(const array& h, const AttentionLayer& layer, const array& rope_table,
                       const KeyRows& seen) {
-  const std::optional<Part> part = attention_part(h, layer, rope_table, seen);
-  if (!part) return composed::attention_block(h, layer, rope_table, seen);
-  return array(h.shape(), h.dtype(), part->primitive, part->inputs);
+  std::optional<Part> part = attention_part(h, layer, rope_table, seen);
+  return part ? node(*std::move(part), h) : composed::attention_block(h, layer, rope_table, seen);
 }
 
 AttentionOutput attention_block(const array& h, const AttentionLayer& layer, const array& rope_table,
                                 const CacheRows& cache) {
-  const std::optional<Part> part = attention_part(h, layer, rope_table, cache);
-  return part ? attention_node(*part, h, cache) : composed::attention_block(h, layer, rope_table, cache);
+  std::optional<Part> part = attention_part(h, layer, rope_table, cache);
+  return part ? node(*std::move(part), h, cache) : composed::attention_block(h, layer, rope_table, cache);
 }
 
 }  // namespace mlx_gemma::kernels

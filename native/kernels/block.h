@@ -92,8 +92,9 @@ std::optional<Part> attention_part(const array& h, const AttentionLayer& layer, 
 std::optional<Part> feed_forward_part(const array& h, const FeedForwardLayer& layer,
                                       const std::optional<PerLayerRows>& per_layer);
 
-/** The node of a part whose outputs are those of AttentionOutput. */
-AttentionOutput attention_node(const Part& part, const array& h, const CacheRows& cache);
+/** The node of a part with one output, like h; and of one whose outputs are those of AttentionOutput. */
+array node(Part part, const array& h);
+AttentionOutput node(Part part, const array& h, const CacheRows& cache);
 
 /** Throws std::invalid_argument unless the matrix takes rows of `inputs`. */
 void check_matrix(const Matrix& matrix, int inputs, const char* block);

@@ -27,6 +27,10 @@ array project(const array& x, const Matrix& matrix);
 int outputs(const Matrix& matrix);
 int inputs_of(const Matrix& matrix);
 
+/** x times a number as torch does it with a Python float: in float32, rounded once to the dtype of `x`. The
+ * number itself is not. Made of MLX's operations. */
+array scaled(const array& x, float factor);
+
 /**
  * Rows of a table times a factor, rounded: an embedding's lookup. Packed values are those of mx::dequantize,
  * rounded to the dtype of the factor before they are multiplied.

@@ -53,15 +53,11 @@ class TopClusters : public CpuPrimitive {
 };
 
 /** Inputs: h, the table, ordering, chosen. Outputs: logits, tokens. */
-class ClusterRows : public mx::Primitive {
+class ClusterRows : public CpuPrimitives {
  public:
   ClusterRows(mx::Stream stream, int clusters, Packings packings)
-      : Primitive(stream), clusters_(clusters), packings_(std::move(packings)) {}
+      : CpuPrimitives(stream), clusters_(clusters), packings_(std::move(packings)) {}
   const char* name() const override { return "GemmaClusterScores"; }
-
-  void eval_gpu(const std::vector<array>&, std::vector<array>&) override {
-    throw std::runtime_error("GemmaClusterScores is a CPU kernel; on a GPU stream use MLX's operations");
-  }
 
   void eval_cpu(const std::vector<array>& inputs, std::vector<array>& outputs) override {
     auto& encoder = mx::cpu::get_command_encoder(stream());

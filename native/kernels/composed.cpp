@@ -67,13 +67,11 @@ array attended(const array& h, const array& x, const AttentionLayer& layer, cons
   return output(h, mixed.size() == 1 ? mixed[0] : mx::concatenate(mixed, 2), layer);
 }
 
-/** x times a number as torch does it with a Python float: in float32, rounded once. The number itself is not.
- */
+}  // namespace
+
 array scaled(const array& x, float factor) {
   return mx::astype(mx::multiply(mx::astype(x, mx::float32), array(factor)), x.dtype());
 }
-
-}  // namespace
 
 array project(const array& x, const Matrix& matrix) {
   if (const auto* packed = std::get_if<QuantizedWeight>(&matrix)) return quantized_linear(x, *packed);

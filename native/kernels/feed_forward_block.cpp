@@ -184,9 +184,8 @@ std::optional<Part> feed_forward_part(const array& h, const FeedForwardLayer& la
 
 array feed_forward_block(const array& h, const FeedForwardLayer& layer,
                          const std::optional<PerLayerRows>& per_layer) {
-  const std::optional<Part> part = feed_forward_part(h, layer, per_layer);
-  if (!part) return composed::feed_forward_block(h, layer, per_layer);
-  return array(h.shape(), h.dtype(), part->primitive, part->inputs);
+  std::optional<Part> part = feed_forward_part(h, layer, per_layer);
+  return part ? node(*std::move(part), h) : composed::feed_forward_block(h, layer, per_layer);
 }
 
 }  // namespace mlx_gemma::kernels

@@ -6,18 +6,14 @@ namespace mlx_gemma::kernels {
 namespace {
 
 /** Inputs: those of the attention, and of the rest without its h. Outputs: those of the attention. */
-class LayerBlock : public mx::Primitive {
+class LayerBlock : public CpuPrimitives {
  public:
   LayerBlock(mx::Stream stream, const Part& attention, const Part& rest)
-      : Primitive(stream),
+      : CpuPrimitives(stream),
         attention_(attention.primitive),
         rest_(rest.primitive),
         attention_inputs_(attention.inputs.size()) {}
   const char* name() const override { return "GemmaLayerBlock"; }
-
-  void eval_gpu(const std::vector<array>&, std::vector<array>&) override {
-    throw std::runtime_error("GemmaLayerBlock is a CPU kernel; on a GPU stream use MLX's operations");
-  }
 
   void eval_cpu(const std::vector<array>& inputs, std::vector<array>& outputs) override {
     const auto border = inputs.begin() + static_cast<std::ptrdiff_t>(attention_inputs_);
@@ -36,32 +32,31 @@ class LayerBlock : public mx::Primitive {
   std::size_t attention_inputs_;
 };
 
-Part joined(const Part& attention, const Part& rest) {
-  std::vector<array> inputs = attention.inputs;
-  inputs.insert(inputs.end(), rest.inputs.begin() + 1, rest.inputs.end());
-  return {std::make_shared<LayerBlock>(current_stream(), attention, rest), std::move(inputs)};
+Part joined(Part attention, const Part& rest) {
+  auto block = std::make_shared<LayerBlock>(current_stream(), attention, rest);
+  attention.inputs.insert(attention.inputs.end(), rest.inputs.begin() + 1, rest.inputs.end());
+  return {std::move(block), std::move(attention.inputs)};
 }
 
 }  // namespace
 
 array decoder_layer(const array& h, const DecoderLayer& layer, const array& rope_table, const KeyRows& seen,
                     const std::optional<PerLayerRows>& per_layer) {
-  const std::optional<Part> attention = attention_part(h, layer.attention, rope_table, seen);
+  std::optional<Part> attention = attention_part(h, layer.attention, rope_table, seen);
   const std::optional<Part> rest = feed_forward_part(h, layer.feed_forward, per_layer);
-  if (!attention || !rest) {
-    const array attended = attention_block(h, layer.attention, rope_table, seen);
-    return feed_forward_block(attended, layer.feed_forward, per_layer);
-  }
-  const Part both = joined(*attention, *rest);
-  return array(h.shape(), h.dtype(), both.primitive, both.inputs);
+  if (attention && rest) return node(joined(*std::move(attention), *rest), h);
+  const array attended = attention ? node(*std::move(attention), h)
+                                   : composed::attention_block(h, layer.attention, rope_table, seen);
+  return feed_forward_block(attended, layer.feed_forward, per_layer);
 }
 
 AttentionOutput decoder_layer(const array& h, const DecoderLayer& layer, const array& rope_table,
                               const CacheRows& cache, const std::optional<PerLayerRows>& per_layer) {
-  const std::optional<Part> attention = attention_part(h, layer.attention, rope_table, cache);
+  std::optional<Part> attention = attention_part(h, layer.attention, rope_table, cache);
   const std::optional<Part> rest = feed_forward_part(h, layer.feed_forward, per_layer);
-  if (attention && rest) return attention_node(joined(*attention, *rest), h, cache);
-  AttentionOutput output = attention_block(h, layer.attention, rope_table, cache);
+  if (attention && rest) return node(joined(*std::move(attention), *rest), h, cache);
+  AttentionOutput output = attention ? node(*std::move(attention), h, cache)
+                                     : composed::attention_block(h, layer.attention, rope_table, cache);
   output.h = feed_forward_block(output.h, layer.feed_forward, per_layer);
   return output;
 }

@@ -88,7 +88,6 @@ export interface NativeOps {
   minimum(a: NativeArray, b: NativeArray): NativeArray;
   less(a: NativeArray, b: NativeArray): NativeArray;
   greaterEqual(a: NativeArray, b: NativeArray): NativeArray;
-  equal(a: NativeArray, b: NativeArray): NativeArray;
   where(condition: NativeArray, a: NativeArray, b: NativeArray): NativeArray;
   exp(a: NativeArray): NativeArray;
   log(a: NativeArray): NativeArray;

@@ -28,8 +28,6 @@ export const less = (a: MlxArray, b: MlxArray): MlxArray => build((ops) => ops.l
 
 export const greaterEqual = (a: MlxArray, b: MlxArray): MlxArray => build((ops) => ops.greaterEqual(a, b));
 
-export const equal = (a: MlxArray, b: MlxArray): MlxArray => build((ops) => ops.equal(a, b));
-
 export const where = (condition: MlxArray, a: MlxArray, b: MlxArray): MlxArray =>
   build((ops) => ops.where(condition, a, b));
 

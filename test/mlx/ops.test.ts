@@ -26,7 +26,6 @@ const CASES: {
   minimum: [() => ops.minimum(floats([1, 5]), floats([3])), [1, 3], [2]],
   less: [() => ops.less(floats([1, 3, 5]), floats([3])), [1, 0, 0], [3]],
   greaterEqual: [() => ops.greaterEqual(floats([1, 3, 5]), floats([3])), [0, 1, 1], [3]],
-  equal: [() => ops.equal(ints([1, 3]), ints([1, 2])), [1, 0], [2]],
   where: [() => ops.where(ops.less(floats([1, 5]), floats([3])), floats([-1]), floats([7])), [-1, 7], [2]],
   exp: [() => ops.exp(floats([0, -infinity])), [1, 0], [2]],
   log: [() => ops.log(floats([1, 0])), [0, -infinity], [2]],
