@@ -1,6 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { conclude } from "../../src/speculative/accept.js";
+import { GREEDY } from "../../src/speculative/sampling.js";
+import { greedyVerifier, samplingVerifier } from "../../src/speculative/verifier.js";
 
 describe("conclude", () => {
   it("keeps the longest accepted prefix and goes on with the token of that place", () => {
@@ -35,5 +37,23 @@ describe("conclude", () => {
         expect(result.bonus).toBe(1000 + result.accepted);
       }),
     );
+  });
+});
+
+describe("a verdict", () => {
+  const sampled = samplingVerifier({ ...GREEDY, temperature: 1 });
+
+  it("is split into drafts, flags and next tokens", () => {
+    const verdict = { drafts: [5, 6], accepted: [true, false], next: [7, 8, 9] };
+    expect(sampled.read(Int32Array.of(5, 6, 1, 0, 7, 8, 9))).toEqual(verdict);
+  });
+
+  it("accepts what the target takes itself, where it is greedy", () => {
+    const verdict = { drafts: [5, 6], accepted: [true, false], next: [5, 8, 9] };
+    expect(greedyVerifier.read(Int32Array.of(5, 6, 5, 8, 9))).toEqual(verdict);
+  });
+
+  it.each([greedyVerifier, sampled])("is read without drafts", (verifier) => {
+    expect(verifier.read(Int32Array.of(4))).toEqual({ drafts: [], accepted: [], next: [4] });
   });
 });
