@@ -5,6 +5,7 @@ import type { Flags } from "./flags.js";
 import { write } from "./stdout.js";
 import { colours } from "./ui/colour.js";
 import type { Progress } from "./ui/progress.js";
+import { shownOn } from "./ui/terminal-text.js";
 
 type EventOf<T extends GenerationEvent["type"]> = Extract<GenerationEvent, { type: T }>;
 export type EndEvent = EventOf<"end">;
@@ -44,7 +45,10 @@ export async function writeAnswer(
 
   function shown({ pieces }: EventOf<"tokens">): string {
     return pieces
-      .map(({ text, drafted }) => (flags.showDrafts && drafted ? chalk.green(text) : text))
+      .map(({ text, drafted }) => {
+        const clean = shownOn(process.stdout, text);
+        return flags.showDrafts && drafted ? chalk.green(clean) : clean;
+      })
       .join("");
   }
 }

@@ -1,6 +1,7 @@
 import type { ChalkInstance } from "chalk";
 import type { OutputFormat } from "../bench/options.js";
 import type { Report } from "../bench/report.js";
+import { jsonLine } from "./stdout.js";
 import {
   aboutLines,
   alignment,
@@ -10,6 +11,7 @@ import {
   conditionsLine,
 } from "./ui/bench-tables.js";
 import { type Column, columnsTable } from "./ui/columns.js";
+import { forTerminal } from "./ui/terminal-text.js";
 import { wrapWords } from "./ui/wrap.js";
 
 /** A report in one of the formats, ready for stdout. */
@@ -21,7 +23,7 @@ export function formatReport(
 ): string {
   switch (format) {
     case "json":
-      return `${JSON.stringify(report)}\n`;
+      return jsonLine(report);
     case "jsonl":
       return jsonLines(report);
     case "csv":
@@ -34,7 +36,7 @@ export function formatReport(
       ]);
     case "table":
       return blocks(report, columns, ({ title, head, rows }) => [
-        ...wrapWords(title, columns).map((line) => chalk.bold(line)),
+        ...wrapWords(forTerminal(title), columns).map((line) => chalk.bold(line)),
         columnsTable(head.map(column), rows, { chalk, columns }),
       ]);
   }
@@ -43,7 +45,7 @@ export function formatReport(
 /** What was measured, the tables, and the verdict as the last line. */
 function blocks(report: Report, columns: number, show: (table: BenchTable) => string[]): string {
   const { comparison, rows, verdict } = report;
-  const wrapped = (text: string) => wrapWords(text, columns);
+  const wrapped = (text: string) => wrapWords(forTerminal(text), columns);
   const all = [
     aboutLines(report).flatMap(wrapped),
     ...(rows.length > 0 ? [...benchTables(report).map(show), wrapped(conditionsLine(report))] : []),
@@ -75,7 +77,7 @@ function jsonLines({ rows, verdict, comparison, difference, ...about }: Report):
     ...(difference ? [{ type: "difference", ...difference }] : []),
     { type: "verdict", ...verdict },
   ];
-  return all.map((value) => `${JSON.stringify(value)}\n`).join("");
+  return all.map(jsonLine).join("");
 }
 
 /** RFC 4180: a line a row, nested names joined by points, lists by spaces; the raw samples are left out. */

@@ -6,6 +6,7 @@ import { EXIT_CODES, EXIT_OTHER } from "./exit-codes.js";
 import { commandsOf, makeProgram } from "./program.js";
 import { findConfigFile } from "./settings/find.js";
 import { endsWithReader } from "./stdout.js";
+import { forTerminal, shownOn } from "./ui/terminal-text.js";
 
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   // A reader that has seen enough (`| head`) closes the pipe: that is no error.
@@ -32,14 +33,14 @@ try {
     verbose = command.getOptionValue("verbose") === true;
     if (verbose && command instanceof CliCommand) {
       const { settingsLines } = await import("./settings/print.js");
-      for (const line of settingsLines(command)) process.stderr.write(`mlx-gemma: ${line}\n`);
+      for (const line of settingsLines(command)) process.stderr.write(`mlx-gemma: ${forTerminal(line)}\n`);
     }
   });
   await program.parseAsync();
 } catch (error) {
   if (error instanceof PrintConfig) {
     const { printConfig } = await import("./settings/print.js");
-    process.stdout.write(printConfig(error.command, file));
+    process.stdout.write(shownOn(process.stdout, printConfig(error.command, file)));
   } else {
     process.exitCode = report(error);
   }
@@ -49,11 +50,11 @@ try {
 function report(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_CODES.usage;
   if (error instanceof MlxGemmaError) {
-    process.stderr.write(`mlx-gemma: ${error.message.replace(/\s*\n\s*/g, " ")}\n`);
-    if (verbose) process.stderr.write(`${inspect(error)}\n`);
+    process.stderr.write(`mlx-gemma: ${forTerminal(error.message.replace(/\s*\n\s*/g, " "))}\n`);
+    if (verbose) process.stderr.write(`${forTerminal(inspect(error))}\n`);
     return EXIT_CODES[error.code];
   }
   const what = error instanceof Error ? error.stack : String(error);
-  process.stderr.write(`mlx-gemma: unexpected error, please report it\n${what}\n`);
+  process.stderr.write(`mlx-gemma: unexpected error, please report it\n${forTerminal(String(what))}\n`);
   return EXIT_OTHER;
 }

@@ -29,5 +29,11 @@ export async function write(text: string): Promise<void> {
 
 /** `--json`: one object on one line. */
 export async function writeJson<Command extends JsonCommand = never>(value: JsonOf<Command>): Promise<void> {
-  await write(`${JSON.stringify(value)}\n`);
+  await write(jsonLine(value));
+}
+
+/** A line of JSON that steers no terminal: JSON itself leaves DEL and the C1 control characters as they are. */
+export function jsonLine(value: unknown): string {
+  const text = JSON.stringify(value);
+  return `${text.replace(/[\x7f-\x9f]/g, (c) => `\\u00${c.charCodeAt(0).toString(16)}`)}\n`;
 }

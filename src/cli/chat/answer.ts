@@ -4,7 +4,7 @@ import { write, writeJson } from "../stdout.js";
 import { colours } from "../ui/colour.js";
 import type { ColourMode } from "../ui/colour-mode.js";
 import type { Progress } from "../ui/progress.js";
-import { forTerminal } from "../ui/terminal-text.js";
+import { shownOn } from "../ui/terminal-text.js";
 import { tellWarnings } from "../warnings.js";
 import type { Settings } from "./settings.js";
 
@@ -29,7 +29,6 @@ export async function showAnswer(
   const { stdout, stderr } = process;
   const chalk = colours(color, stdout);
   const dim = colours(color, stderr).dim;
-  const safe = (text: string, stream: { isTTY?: boolean }) => (stream.isTTY ? forTerminal(text) : text);
   let dropped = 0;
   /** Told before the answer. */
   const early: Warning[] = [];
@@ -51,7 +50,7 @@ export async function showAnswer(
         for (const { text, thought, drafted } of event.pieces) {
           if (thought) {
             if (shown.thoughts && !json) {
-              stderr.write(dim(safe(text, stderr)));
+              stderr.write(dim(shownOn(stderr, text)));
               inThought = !text.endsWith("\n");
             }
             continue;
@@ -59,7 +58,7 @@ export async function showAnswer(
           if (inThought) stderr.write("\n");
           inThought = false;
           if (json) continue;
-          const clean = safe(text, stdout);
+          const clean = shownOn(stdout, text);
           await write(shown.drafts && drafted ? chalk.green(clean) : clean);
           lineIsOpen = !text.endsWith("\n");
         }

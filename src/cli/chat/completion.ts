@@ -1,6 +1,7 @@
 import { readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { userHome } from "../../user-home.js";
+import { forTerminal } from "../ui/terminal-text.js";
 import { COMMANDS } from "./commands.js";
 
 /** For readline: what the line may become, and the part of it that is completed. A tab elsewhere is a tab. */
@@ -16,7 +17,7 @@ export function complete(line: string): [string[], string] {
   return [(command?.values ?? []).filter((value) => value.startsWith(argument)), argument];
 }
 
-/** Paths that begin as this one; folders with a slash. */
+/** Paths that begin as this one; folders with a slash. Names that would steer the terminal are left out. */
 function files(beginning: string): string[] {
   const folder = beginning.endsWith("/")
     ? beginning
@@ -28,7 +29,7 @@ function files(beginning: string): string[] {
       withFileTypes: true,
     })
       .map((entry) => `${folder === "//" ? "/" : folder}${entry.name}${entry.isDirectory() ? "/" : ""}`)
-      .filter((path) => path.startsWith(beginning))
+      .filter((path) => path.startsWith(beginning) && path === forTerminal(path))
       .sort();
   } catch {
     return [];

@@ -7,6 +7,7 @@ import { drafting } from "../open-pair.js";
 import { colours } from "../ui/colour.js";
 import type { Progress } from "../ui/progress.js";
 import { statisticsLine, statisticsTable, writeStatistics } from "../ui/statistics.js";
+import { forTerminal } from "../ui/terminal-text.js";
 import { type EndEvent, showAnswer } from "./answer.js";
 import type { Interrupts } from "./interrupts.js";
 import { answerOptions, type Settings, settingsOf } from "./settings.js";
@@ -33,9 +34,9 @@ export class ChatSession {
     this.settings = { ...settingsOf(flags), ...drafting(pair, flags) };
   }
 
-  /** What a command has to say: on stderr, for stdout is the answers'. */
+  /** What a command has to say, which others may have written: on stderr, for stdout is the answers'. */
   readonly say = (text: string): void => {
-    process.stderr.write(`${text}\n`);
+    process.stderr.write(`${forTerminal(text)}\n`);
   };
 
   readonly columns = (): number =>
@@ -72,8 +73,9 @@ export class ChatSession {
     if (this.#last) {
       const { stats, stopReason } = this.#last;
       const chalk = colours(this.flags.color, process.stderr);
-      this.say(statisticsLine(stats, stopReason, chalk, this.columns()));
-      this.say(statisticsTable(stats, chalk, this.columns()));
+      const columns = this.columns();
+      process.stderr.write(`${statisticsLine(stats, stopReason, chalk, columns)}\n`);
+      process.stderr.write(`${statisticsTable(stats, chalk, columns)}\n`);
     }
     this.say(`context: ${cachedTokens} of ${contextTokens} tokens`);
     this.say(`turns: ${messages.length / 2}${dropped > 0 ? `, ${dropped / 2} left out` : ""}`);

@@ -23,6 +23,7 @@ import { write } from "../stdout.js";
 import { colours } from "../ui/colour.js";
 import { downloadBar } from "../ui/download-bar.js";
 import { openProgress, type Progress } from "../ui/progress.js";
+import { forTerminal } from "../ui/terminal-text.js";
 import { tellWarnings } from "../warnings.js";
 import type { BenchFlags } from "./bench.js";
 
@@ -94,7 +95,7 @@ async function tell(report: Report, flags: BenchFlags, progress: Progress): Prom
   }
   const complaint = complaintOf(report);
   if (!complaint) return;
-  stderr.write(`mlx-gemma: ${complaint.line}\n`);
+  stderr.write(`mlx-gemma: ${forTerminal(complaint.line)}\n`);
   process.exitCode = complaint.exitCode;
 }
 

@@ -6,6 +6,7 @@ import { benchPage } from "../html/bench-page.js";
 import { tracePage } from "../html/trace-page.js";
 import { checkOutputs, writeOutput } from "../output-file.js";
 import { write, writeJson } from "../stdout.js";
+import { shownOn } from "../ui/terminal-text.js";
 import type { ReportFlags } from "./report.js";
 
 const FILE: FileUse = {
@@ -20,7 +21,7 @@ export async function runReport(file: string, { html, json }: ReportFlags): Prom
   const { kind, page } = pageOf(file);
   if (html !== undefined) writeOutput("--html", html, page);
   if (json) await writeJson<"report">({ kind, html: html ?? null, page: html === undefined ? page : null });
-  else if (html === undefined) await write(page);
+  else if (html === undefined) await write(shownOn(process.stdout, page));
 }
 
 function pageOf(file: string): { kind: "bench" | "generation"; page: string } {

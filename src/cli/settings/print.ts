@@ -1,5 +1,6 @@
 import type { CliCommand } from "../command.js";
 import type { JsonOf } from "../json-schemas.js";
+import { jsonLine } from "../stdout.js";
 import { originOf } from "./apply.js";
 import { settingName } from "./names.js";
 
@@ -32,7 +33,7 @@ export function printConfig(command: CliCommand, file: string | undefined): stri
   const options = held(command);
   if (command.getOptionValue("json") === true) {
     const config: JsonOf<"print-config"> = { command: command.path(), file: file ?? null, options };
-    return `${JSON.stringify(config)}\n`;
+    return jsonLine(config);
   }
   const rows = options.map(({ name, value, source, from }) => [
     name,

@@ -1,4 +1,5 @@
 import type { ChalkInstance } from "chalk";
+import { printableName } from "./terminal-text.js";
 import { wrapWords } from "./wrap.js";
 
 /** Where text is shown. */
@@ -16,7 +17,7 @@ export interface Column {
   readonly whole?: true;
 }
 
-/** A text, and how it is coloured once it has its width. */
+/** A text, which someone else may have chosen, and how it is coloured once it has its width. */
 export type Cell = string | { readonly text: string; readonly paint: (text: string) => string };
 
 const GAP = "  ";
@@ -78,7 +79,7 @@ function indented(text: string, columns: number): string {
 }
 
 function textOf(cell: Cell | undefined): string {
-  return typeof cell === "string" ? cell : (cell?.text ?? "");
+  return printableName(typeof cell === "string" ? cell : (cell?.text ?? ""));
 }
 
 /** The beginning and the end of a text that is too long. */
@@ -88,9 +89,4 @@ export function cutMiddle(text: string, width: number): string {
   // The end of a tensor's name tells more than its beginning.
   const tail = Math.ceil((width - 1) / 2);
   return `${text.slice(0, width - 1 - tail)}…${text.slice(text.length - tail)}`;
-}
-
-/** A name out of a file, whole, with what could move the cursor or hide text written as an escape. */
-export function printableName(name: string): string {
-  return name.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, (c) => `\\u{${c.codePointAt(0)?.toString(16)}}`);
 }

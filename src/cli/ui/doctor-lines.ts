@@ -1,5 +1,6 @@
 import type { ChalkInstance } from "chalk";
 import type { Check, Report } from "../doctor/report.js";
+import { forTerminal } from "./terminal-text.js";
 import { wrapWords } from "./wrap.js";
 
 const WIDTH = 12;
@@ -13,8 +14,8 @@ export function checkLines(
   const colour = { ok: chalk.green, warn: chalk.yellow, fail: chalk.red }[status];
   const indent = columns < 60 ? 6 : 6 + WIDTH;
   const head = `${colour(status.padEnd(6))}${indent === 6 ? id : id.padEnd(WIDTH)}`;
-  const body = wrapWords(found, columns - indent);
-  const advice = cure === null ? [] : wrapWords(`→ ${cure}`, columns - indent);
+  const body = wrapWords(forTerminal(found), columns - indent);
+  const advice = cure === null ? [] : wrapWords(`→ ${forTerminal(cure)}`, columns - indent);
   const below = (lines: readonly string[]) => lines.map((line) => " ".repeat(indent) + line);
   if (indent === 6) return [head, ...below([...body, ...advice])].join("\n");
   return [`${head}${body[0] ?? ""}`, ...below([...body.slice(1), ...advice])].join("\n");

@@ -1,7 +1,8 @@
 import { colours } from "./colour.js";
 import type { ColourMode } from "./colour-mode.js";
+import { forTerminal } from "./terminal-text.js";
 
-/** What is told on stderr while the answer is on its way. */
+/** What is told on stderr while the answer is on its way; texts may hold what others chose. */
 export interface Progress {
   /** What is going on: a spinner's text, where stderr is a terminal. */
   say(text: string): void;
@@ -23,11 +24,12 @@ export async function openProgress(options: {
   readonly color: ColourMode;
 }): Promise<Progress> {
   const { stderr } = process;
-  const write = (text: string) => void stderr.write(`mlx-gemma: ${text}\n`);
-  const warn = (text: string) => write(`warning: ${text}`);
+  const write = (text: string, mark = "") => void stderr.write(`mlx-gemma: ${mark}${forTerminal(text)}\n`);
+  const warn = (text: string) => write(text, "warning: ");
+  const note = (text: string) => write(text, "note: ");
   if (options.quiet) return { say() {}, note() {}, warn, line() {}, stop() {}, live: false };
   if (!stderr.isTTY || process.env.TERM === "dumb" || isCi()) {
-    return { say() {}, note: (text) => write(`note: ${text}`), warn, line: write, stop() {}, live: false };
+    return { say() {}, note, warn, line: (text) => write(text), stop() {}, live: false };
   }
   // A terminal that does not know its size says 0, which would make ora clear lines without end.
   if (!stderr.columns) stderr.columns = 80;
@@ -40,16 +42,17 @@ export async function openProgress(options: {
     discardStdin: false,
     color: chalk.level > 0 ? "cyan" : false,
   });
-  const stay = (text: string) => {
+  const stay = (text: string, mark?: string) => {
     if (spinner.isSpinning) spinner.clear();
-    write(text);
+    write(text, mark);
   };
   return {
     live: true,
-    line: stay,
-    note: (text) => stay(`note: ${text}`),
-    warn: (text) => stay(`${chalk.yellow("warning:")} ${text}`),
-    say(text) {
+    line: (text) => stay(text),
+    note: (text) => stay(text, "note: "),
+    warn: (text) => stay(text, `${chalk.yellow("warning:")} `),
+    say(said) {
+      const text = forTerminal(said);
       const room = stderr.columns - 3;
       const shown = text.length > room ? `${text.slice(0, Math.max(0, room - 1))}…` : text;
       if (spinner.isSpinning) spinner.text = shown;

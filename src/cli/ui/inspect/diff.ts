@@ -1,6 +1,7 @@
 import type { Difference, DiffView } from "../../../inspect/schema.js";
 import { size } from "../../../units.js";
-import { columnsTable, printableName, type Screen } from "../columns.js";
+import { columnsTable, type Screen } from "../columns.js";
+import { printableName } from "../terminal-text.js";
 import { shapeText, value } from "./numbers.js";
 
 const STATUSES = ["same", "dtype", "shape", "missing", "added"] as const;
@@ -25,7 +26,7 @@ function namesTable(differences: readonly Difference[], screen: Screen): string 
   return columnsTable(
     [{ head: "name" }, { head: "" }, { head: "checkpoint" }, { head: "other" }],
     differences.map(({ name, status, checkpoint, other }) => [
-      printableName(name),
+      name,
       status,
       sideText(checkpoint),
       sideText(other),
@@ -49,7 +50,7 @@ function errorTable(differences: readonly Difference[], screen: Screen): string 
       { head: "not finite", right },
     ],
     differences.map(({ name, status, checkpoint, other, error }) => [
-      printableName(name),
+      name,
       error ? (checkpoint?.dtype ?? "") : sideText(checkpoint),
       error ? (other?.dtype ?? "") : sideText(other),
       ...(error

@@ -1,5 +1,6 @@
 import type { StatsView, ValueStats } from "../../../inspect/schema.js";
-import { type Cell, columnsTable, printableName, type Screen } from "../columns.js";
+import { type Cell, columnsTable, type Screen } from "../columns.js";
+import { printableName } from "../terminal-text.js";
 import { plot, sparkline } from "./histogram.js";
 import { shapeText, value } from "./numbers.js";
 
@@ -39,7 +40,7 @@ function row(stats: ValueStats, { chalk }: Screen): Cell[] {
     paint: times > 0 ? chalk.red : (text) => text,
   });
   return [
-    printableName(name),
+    name,
     shapeText(shape),
     dtype,
     value(min),

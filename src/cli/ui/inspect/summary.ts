@@ -1,6 +1,7 @@
 import type { ModelFacts, Summary } from "../../../inspect/schema.js";
 import { size } from "../../../units.js";
-import { columnsTable, printableName, type Screen } from "../columns.js";
+import { columnsTable, type Screen } from "../columns.js";
+import { printableName } from "../terminal-text.js";
 import { wrapWords } from "../wrap.js";
 import { count, percent, positions } from "./numbers.js";
 import { layerStrip } from "./strip.js";

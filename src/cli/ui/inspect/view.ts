@@ -7,7 +7,8 @@ import type {
   TreeView,
 } from "../../../inspect/schema.js";
 import { size } from "../../../units.js";
-import { type Cell, columnsTable, printableName, type Screen } from "../columns.js";
+import { type Cell, columnsTable, type Screen } from "../columns.js";
+import { printableName } from "../terminal-text.js";
 import { count, shapeText } from "./numbers.js";
 
 /** What was found, for people. */
@@ -42,7 +43,7 @@ function tensorsText({ tensors, checkpoint }: TensorsView, screen: Screen): stri
       ...(severalShards ? [{ head: "shard" }] : []),
     ],
     tensors.map(({ name, shape, dtype, bytes, offset, shard }) => [
-      printableName(name),
+      name,
       shapeText(shape),
       dtype,
       String(bytes),
@@ -60,7 +61,7 @@ function treeText({ tree }: TreeView, screen: Screen): string {
       const last = i === nodes.length - 1;
       const times = node.times > 1 ? ` (${node.times} ×)` : "";
       rows.push([
-        `${indent}${last ? "└ " : "├ "}${printableName(node.name)}${times}`,
+        `${indent}${last ? "└ " : "├ "}${node.name}${times}`,
         node.shape ? shapeText(node.shape) : "",
         node.dtype ?? "",
         node.parameters > 0 ? count(node.parameters) : "",
@@ -92,8 +93,8 @@ function pairText({ rules, assistant, checkpoint }: PairView, screen: Screen): s
     rules.map(({ what, target, assistant: own, fits }) => [
       what,
       fits ? { text: "✓", paint: chalk.green } : { text: "✗", paint: chalk.red },
-      printableName(target),
-      printableName(own),
+      target,
+      own,
     ]),
     screen,
   );
