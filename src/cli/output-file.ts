@@ -2,7 +2,7 @@ import { accessSync, constants, readdirSync, renameSync, rmSync, statSync, write
 import { basename, dirname, join, resolve } from "node:path";
 import { errorCode } from "../checkpoint/hub/errors.js";
 import { MlxGemmaError } from "../errors.js";
-import { isAlive } from "../process-alive.js";
+import { ownerTag, taggedName, tagHasEnded } from "../process-alive.js";
 
 /**
  * Whether files can be written where options want them; they may be there already.
@@ -54,10 +54,13 @@ export function writeOutput(option: string, path: string, text: string, mode?: n
   }
 }
 
+/** What is added to a name until then. */
+const PARTIAL = taggedName("\\.", "\\.partial");
+
 /** Writes a file that has its name only when it is whole and on the disk. What a killed process left of it goes. */
 export function replaceFile(path: string, text: string, mode?: number): void {
   removeLeftovers(path);
-  const partial = `${path}.${process.pid}.partial`;
+  const partial = `${path}.${ownerTag()}.partial`;
   try {
     writeFileSync(partial, text, { mode, flush: true });
     renameSync(partial, path);
@@ -70,8 +73,8 @@ export function replaceFile(path: string, text: string, mode?: number): void {
 function removeLeftovers(path: string): void {
   const [folder, name] = [dirname(resolve(path)), basename(path)];
   for (const other of readdirSync(folder)) {
-    const pid = other.startsWith(`${name}.`) && /^\.(\d+)\.partial$/.exec(other.slice(name.length))?.[1];
-    if (pid && !isAlive(Number(pid))) rmSync(join(folder, other), { force: true });
+    const tag = other.startsWith(name) && PARTIAL.exec(other.slice(name.length))?.[1];
+    if (tag && tagHasEnded(tag)) rmSync(join(folder, other), { force: true });
   }
 }
 

@@ -1,16 +1,15 @@
 import { randomBytes } from "node:crypto";
 import { existsSync, lstatSync, mkdirSync, readdirSync, realpathSync } from "node:fs";
 import { mkdir, open, rename, rm, rmdir, unlink, writeFile } from "node:fs/promises";
-import { hostname } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import { isObject } from "../checkpoint/json.js";
 import { readJson } from "../checkpoint/plain-file.js";
 import { MlxGemmaError } from "../errors.js";
-import { isAlive } from "../process-alive.js";
+import { ownerTag, taggedName, tagHasEnded } from "../process-alive.js";
 
 /** In a finished folder: what wrote it, from what, and which files are its own. */
 export const MANIFEST = "mlx-gemma-quantize.json";
-/** In an unfinished one: who writes it, and which files it may hold. */
+/** In an unfinished one: which files it may hold. */
 const MARKER = ".mlx-gemma-writing.json";
 
 /** A folder that has its name only when it is whole. */
@@ -80,11 +79,11 @@ export async function openOutput(
     checkOutput(folder, options.force); // An earlier output may have come back.
     const temporary = join(
       parent,
-      `${leftoverPrefix(basename(folder))}${process.pid}-${randomBytes(4).toString("hex")}`,
+      `${leftoverPrefix(basename(folder))}${ownerTag()}-${randomBytes(4).toString("hex")}`,
     );
     await mkdir(temporary);
     const files = [...options.files, MANIFEST];
-    await writeFile(join(temporary, MARKER), JSON.stringify({ pid: process.pid, host: hostname(), files }));
+    await writeFile(join(temporary, MARKER), JSON.stringify({ files }));
     return {
       temporary,
       folder,
@@ -153,37 +152,35 @@ function leftoverPrefix(base: string): string {
   return `.${base}.mlx-gemma-`;
 }
 
+/** What follows the prefix. */
+const LEFTOVER = taggedName("", "-[0-9a-f]{8}(?:-replaced)?");
+
 async function removeLeftovers(parent: string, base: string): Promise<string[]> {
   const prefix = leftoverPrefix(base);
   const notes: string[] = [];
   for (const name of readdirSync(parent)) {
-    if (!name.startsWith(prefix) || !/^\d+-[0-9a-f]{8}(-replaced)?$/.test(name.slice(prefix.length)))
-      continue;
+    const tag = name.startsWith(prefix) && LEFTOVER.exec(name.slice(prefix.length))?.[1];
+    if (!tag) continue;
     const path = join(parent, name);
+    if (!tagHasEnded(tag)) {
+      notes.push(
+        `another run is writing ${base} (${path}): the one that ends last will find the name taken; remove that folder if it is of a run before a restart`,
+      );
+      continue;
+    }
     if (name.endsWith("-replaced") && !existsSync(join(parent, base))) {
       await rename(path, join(parent, base)); // Killed between the two renames of finish().
       notes.push(`${base} has its earlier output back, which a killed run had moved to ${path}`);
       continue;
     }
-    const marker = readObject(join(path, MARKER));
     const files = filesOf(join(path, MARKER)) ?? filesOf(join(path, MANIFEST)) ?? [];
-    if (runs(Number(marker?.pid ?? name.slice(prefix.length).split("-")[0]), marker?.host)) {
-      notes.push(`another run is writing ${base} (${path}); the one that ends last will find the name taken`);
-    } else if (await removeOwn(path, [...files, MANIFEST]))
-      notes.push(`removed what a killed run left: ${path}`);
+    if (await removeOwn(path, [...files, MANIFEST])) notes.push(`removed what a killed run left: ${path}`);
     else
       notes.push(
         `a killed run left ${path}, with files that mlx-gemma did not write; look at it and remove it`,
       );
   }
   return notes;
-}
-
-/** Whether a process still runs; one of another machine is taken to. */
-function runs(pid: number, host: unknown): boolean {
-  if (typeof host === "string" && host !== hostname()) return true;
-  if (!Number.isSafeInteger(pid) || pid <= 0) return false;
-  return isAlive(pid);
 }
 
 /** Removes the named files, then the folder; false when something else is in it. */

@@ -11,6 +11,7 @@ import {
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { describe, expect, it } from "vitest";
+import { ownerTag } from "../../src/process-alive.js";
 import { quantize } from "../../src/quantize/quantize.js";
 import { rejected, temporaryFolder } from "../checkpoint/helpers.js";
 import { jsonOf } from "./helpers.js";
@@ -47,7 +48,7 @@ describe("a run that is killed", () => {
     const parent = temporaryFolder();
     const left = await killedRun(parent, "SIGKILL");
     expect(left).toHaveLength(1);
-    expect(left[0]).toMatch(/^\.out\.mlx-gemma-\d+-[0-9a-f]{8}$/);
+    expect(left[0]).toMatch(/^\.out\.mlx-gemma-[0-9a-f]{12}-\d+-[0-9a-f]{8}$/);
     expect(readdirSync(join(parent, left[0] ?? ""))).toContain("model.safetensors");
     const { notes } = await run(join(parent, "out"));
     expect(notes[0]).toMatch(/^removed what a killed run left: /);
@@ -56,21 +57,24 @@ describe("a run that is killed", () => {
 
   it("a leftover with files of someone else stays, and is told", async () => {
     const parent = temporaryFolder();
-    const left = join(parent, `.out.mlx-gemma-${deadPid()}-0123abcd`);
+    const left = join(parent, `.out.mlx-gemma-${ownerTag(deadPid())}-0123abcd`);
     mkdirSync(left);
     writeFileSync(join(left, "precious.txt"), "mine");
     writeFileSync(
       join(left, ".mlx-gemma-writing.json"),
-      JSON.stringify({ pid: 0, files: ["../../etc", "config.json"] }),
+      JSON.stringify({ files: ["../../etc", "config.json"] }),
     );
     const { notes } = await run(join(parent, "out"));
     expect(notes[0]).toMatch(/a killed run left .*, with files that mlx-gemma did not write/);
     expect(readFileSync(join(left, "precious.txt"), "utf8")).toBe("mine");
   });
 
-  it("the folder of a run that goes on is left alone", async () => {
+  it.each([
+    ["that goes on", () => ownerTag(process.ppid)],
+    ["on another machine, or in another container", () => `0123456789ab-${deadPid()}`],
+  ])("the folder of a run %s is left alone", async (_, tag) => {
     const parent = temporaryFolder();
-    const other = join(parent, `.out.mlx-gemma-${process.ppid}-0123abcd`);
+    const other = join(parent, `.out.mlx-gemma-${tag()}-0123abcd`);
     mkdirSync(other);
     writeFileSync(join(other, "model.safetensors"), "half");
     const { notes } = await run(join(parent, "out"));
@@ -81,7 +85,7 @@ describe("a run that is killed", () => {
   it("between the renames of --force: the earlier output comes back", async () => {
     const parent = temporaryFolder();
     await run(join(parent, "out"));
-    renameSync(join(parent, "out"), join(parent, `.out.mlx-gemma-${deadPid()}-0123abcd-replaced`));
+    renameSync(join(parent, "out"), join(parent, `.out.mlx-gemma-${ownerTag(deadPid())}-0123abcd-replaced`));
     const { notes } = await run(join(parent, "out"), { force: true, bits: 8 });
     expect(notes[0]).toMatch(/^out has its earlier output back/);
     expect(readdirSync(parent)).toEqual(["out"]);

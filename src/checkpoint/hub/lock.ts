@@ -1,10 +1,10 @@
 import { randomUUID } from "node:crypto";
 import { link, mkdir, readdir, readFile, rename, stat, unlink, utimes, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { isAlive } from "../../process-alive.js";
+import { hasEnded, machine, type Owner } from "../../process-alive.js";
 import type { Patience } from "./environment.js";
 import { errorCode } from "./errors.js";
-import { machine, temporaryPath } from "./temporary.js";
+import { temporaryPath } from "./temporary.js";
 import { pause } from "./waiting.js";
 
 /** A file that says who downloads a blob. */
@@ -25,9 +25,8 @@ export interface LockOptions {
   readonly onWait: (owner: string) => void;
 }
 
-interface Owner {
-  readonly pid: number;
-  readonly machine: string;
+/** Of a lock. */
+interface LockOwner extends Owner {
   readonly id: string;
 }
 
@@ -100,13 +99,11 @@ export async function removeDeadLocks(folder: string): Promise<void> {
   }
 }
 
-const ownerHere = (): Owner => ({ pid: process.pid, machine: machine(), id: randomUUID() });
+const ownerHere = (): LockOwner => ({ pid: process.pid, machine: machine(), id: randomUUID() });
 
-function isDead(owner: Owner | undefined): boolean {
-  return owner !== undefined && owner.machine === machine() && !isAlive(owner.pid);
-}
+const isDead = (owner: LockOwner | undefined): boolean => owner !== undefined && hasEnded(owner);
 
-function heldLock(path: string, own: Owner, takenOver: boolean, { beat }: Patience): BlobLock {
+function heldLock(path: string, own: LockOwner, takenOver: boolean, { beat }: Patience): BlobLock {
   const held = async () => parseOwner((await look(path))?.text ?? "")?.id === own.id;
   const timer = setInterval(() => {
     const now = new Date();
@@ -197,7 +194,7 @@ async function removeDeadGuard(guard: string): Promise<void> {
   }
 }
 
-function parseOwner(text: string): Owner | undefined {
+function parseOwner(text: string): LockOwner | undefined {
   try {
     const { pid, machine: name, id } = JSON.parse(text);
     const fits = Number.isInteger(pid) && pid > 0 && typeof name === "string" && typeof id === "string";

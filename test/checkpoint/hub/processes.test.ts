@@ -13,7 +13,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { removeDeadLocks, takeLock } from "../../../src/checkpoint/hub/lock.js";
-import { machine } from "../../../src/checkpoint/hub/temporary.js";
+import { machine } from "../../../src/process-alive.js";
 import { fixture, holds, ID, noise, REPO } from "./download-fixture.js";
 import { sha256, storageEtag } from "./fake-hub.js";
 
