@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { existsSync, lstatSync, mkdirSync, readdirSync, realpathSync } from "node:fs";
 import { mkdir, open, rename, rm, rmdir, unlink, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
+import { errorCode } from "../checkpoint/hub/errors.js";
 import { isObject } from "../checkpoint/json.js";
 import { readJson } from "../checkpoint/plain-file.js";
 import { MlxGemmaError } from "../errors.js";
@@ -20,7 +21,7 @@ export interface OutputFolder {
   readonly folder: string;
   /** Leftovers of earlier runs that were removed, and what could not be. */
   readonly notes: readonly string[];
-  /** Gives it its name. */
+  /** Gives it its name. @throws MlxGemmaError `usage` where the name was taken meanwhile, as {@link checkOutput} */
   finish(): Promise<void>;
   /** Removes what was written; harmless after {@link finish}. */
   discard(): Promise<void>;
@@ -88,7 +89,7 @@ export async function openOutput(
       temporary,
       folder,
       notes,
-      finish: () => onDisk(folder, () => finish(temporary, folder)),
+      finish: () => onDisk(folder, () => finish(temporary, folder, options.force)),
       discard: () => removeOwn(temporary, files).then(() => {}),
     };
   });
@@ -104,7 +105,7 @@ export async function onDisk<T>(where: string, work: () => Promise<T>): Promise<
 }
 
 function asDiskError(where: string, error: unknown): unknown {
-  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  const code = errorCode(error);
   if (code === "ENOSPC" || code === "EDQUOT" || code === "EFBIG") {
     const full =
       code === "EFBIG" ? "a file that may not grow further (ulimit -f)" : `the disk full (${code})`;
@@ -124,19 +125,27 @@ function asDiskError(where: string, error: unknown): unknown {
   return error;
 }
 
-async function finish(temporary: string, folder: string): Promise<void> {
+async function finish(temporary: string, folder: string, force: boolean): Promise<void> {
   await unlink(join(temporary, MARKER));
   await syncFolder(temporary);
+  checkOutput(folder, force);
   const old = filesOf(join(folder, MANIFEST));
-  if (old) {
-    // Between the two renames there is no folder of that name; a run that finds it so puts the old one back.
-    const aside = `${temporary}-replaced`;
-    await rename(folder, aside);
-    await rename(temporary, folder);
-    await removeOwn(aside, [...old, MANIFEST]);
-  } else await rename(temporary, folder); // Over an empty folder, too.
+  // Between the two renames there is no folder of that name; a run that finds it so puts the old one back.
+  const aside = `${temporary}-replaced`;
+  try {
+    if (old) await rename(folder, aside);
+    await rename(temporary, folder); // Over an empty folder, too.
+  } catch (error) {
+    if (old) await rename(aside, folder).catch(() => {});
+    if (!TAKEN.includes(errorCode(error))) throw error;
+    throw usage(folder, "one that another run wrote meanwhile", "run again, with a new name or --force");
+  }
+  if (old) await removeOwn(aside, [...old, MANIFEST]);
   await syncFolder(dirname(folder));
 }
+
+/** What systems say of renames when something took the name, or took it away. */
+const TAKEN = ["ENOTEMPTY", "EEXIST", "ENOTDIR", "ENOENT"];
 
 async function syncFolder(path: string): Promise<void> {
   if (process.platform === "win32") return;
@@ -192,7 +201,7 @@ async function removeOwn(folder: string, files: readonly string[]): Promise<bool
     await rmdir(folder);
     return true;
   } catch (error) {
-    return error instanceof Error && "code" in error && error.code === "ENOENT";
+    return errorCode(error) === "ENOENT";
   }
 }
 

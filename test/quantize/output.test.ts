@@ -1,5 +1,6 @@
 import { spawn, spawnSync } from "node:child_process";
 import {
+  cpSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -82,6 +83,16 @@ describe("a run that is killed", () => {
     expect(readdirSync(other)).toEqual(["model.safetensors"]);
   });
 
+  it("what a run that goes on has moved aside is not put back", async () => {
+    const parent = temporaryFolder();
+    await run(join(parent, "out"));
+    const aside = `.out.mlx-gemma-${ownerTag(process.ppid)}-0123abcd-replaced`;
+    renameSync(join(parent, "out"), join(parent, aside));
+    const { notes } = await run(join(parent, "out"));
+    expect(notes[0]).toMatch(/^another run is writing out/);
+    expect(readdirSync(parent)).toEqual([aside, "out"]);
+  });
+
   it("between the renames of --force: the earlier output comes back", async () => {
     const parent = temporaryFolder();
     await run(join(parent, "out"));
@@ -139,6 +150,54 @@ describe("an output that is there already", () => {
     const { output } = await run(join(parent, "link"));
     expect(output.endsWith("real")).toBe(true);
     expect(existsSync(join(parent, "link", "config.json"))).toBe(true);
+  });
+});
+
+describe("an output that appears during the run", () => {
+  /** Runs, and does something once it is under way. */
+  const during = (output: string, act: () => void, options = {}) => {
+    let done = false;
+    return quantize({ model: SMALL, groupSize: 32, output, ...options }, (progress) => {
+      if (progress.type !== "bytes" || done) return;
+      done = true;
+      act();
+    });
+  };
+  const other = temporaryFolder();
+
+  it("is not replaced without --force, whoever wrote it", async () => {
+    const parent = temporaryFolder();
+    const output = join(parent, "out");
+    await run(join(other, "out"), { bits: 8 });
+    const own = during(output, () => cpSync(join(other, "out"), output, { recursive: true }));
+    expect((await rejected("usage", own)).message).toMatch(
+      /found the output of an earlier run; give --force/,
+    );
+    expect(jsonOf(output).quantization).toMatchObject({ bits: 8 });
+    expect(readdirSync(parent)).toEqual(["out"]);
+  });
+
+  it("is replaced with --force if it is ours, and only then", async () => {
+    const parent = temporaryFolder();
+    const output = join(parent, "out");
+    await run(join(other, "forced"), { bits: 8 });
+    await during(output, () => cpSync(join(other, "forced"), output, { recursive: true }), { force: true });
+    expect(jsonOf(output).quantization).toMatchObject({ bits: 4 });
+    expect(readdirSync(parent)).toEqual(["out"]);
+    const strange = join(parent, "strange");
+    const mine = during(
+      strange,
+      () => {
+        mkdirSync(strange);
+        writeFileSync(join(strange, "a"), "");
+      },
+      { force: true },
+    );
+    expect((await rejected("usage", mine)).message).toMatch(
+      /found a folder with 1 file in it; give a new name/,
+    );
+    expect(readdirSync(strange)).toEqual(["a"]);
+    expect(readdirSync(parent)).toEqual(["out", "strange"]);
   });
 });
 
