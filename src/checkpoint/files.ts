@@ -1,5 +1,6 @@
 import { type FileHandle, open, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { stampAt } from "../file-stamp.js";
 import { checkpointError, type JsonLimits, parseJson } from "./json.js";
 import { MAX_JSON, reason } from "./plain-file.js";
 
@@ -11,6 +12,8 @@ export interface CheckpointFiles {
   readonly folder?: string;
   /** How errors, and `TensorInfo.file`, call a file. */
   pathOf(name: string): string;
+  /** What a file is like now, as `TensorInfo.stamp`. */
+  stampOf(name: string): string;
   /** Bytes of a file; undefined where there is none of that name. */
   size(name: string): Promise<number | undefined>;
   /**
@@ -28,6 +31,7 @@ export function folderFiles(folder: string, name = folder): CheckpointFiles {
     name,
     folder,
     pathOf,
+    stampOf: (file) => stampAt(pathOf(file)),
     async size(file) {
       const stats = await stat(pathOf(file)).catch(() => undefined);
       return stats?.isFile() ? stats.size : undefined;

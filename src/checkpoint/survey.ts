@@ -251,7 +251,7 @@ async function headerOf(
   size: number,
   report: Report,
 ): Promise<Map<string, SurveyedTensor>> {
-  const place = { file: files.pathOf(name), size };
+  const place = { file: files.pathOf(name), size, stamp: files.stampOf(name) };
   const first = await files.read(name, 0, Math.min(size, FIRST_READ));
   const end = PREFIX + headerLength(first.subarray(0, PREFIX), place);
   const all =

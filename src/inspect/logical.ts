@@ -1,7 +1,7 @@
 import type { PackingRules } from "../checkpoint/packing-rules.js";
 import type { TensorInfo } from "../checkpoint/types.js";
 import type { NativeQuantization } from "../mlx/native.js";
-import type { Encoded, Selection } from "./values/encoding.js";
+import type { Encoded, Selection, Stored } from "./values/encoding.js";
 
 /** A tensor as the model sees it: a packed weight with its scales and biases is one. */
 export interface LogicalTensor {
@@ -130,6 +130,6 @@ function quantizationOf(module: string, packing: PackingRules | undefined): Nati
   }
 }
 
-function storedOf({ file, offset, dtype }: TensorInfo) {
-  return { file, offset, dtype };
+function storedOf({ file, stamp, offset, dtype }: TensorInfo): Stored {
+  return { file, stamp, offset, dtype };
 }

@@ -1,8 +1,8 @@
 import { MlxGemmaError, throwIfAborted } from "../errors.js";
+import { checkUnchanged } from "../file-stamp.js";
 import { addon } from "./addon.js";
 import { asNative, guarded, type MlxArray, track } from "./array.js";
 import type { Dtype } from "./native.js";
-import { checkUnchanged } from "./watch-files.js";
 
 /** Where a tensor lies. */
 export interface TensorSource {

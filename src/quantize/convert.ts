@@ -1,6 +1,7 @@
 import { type FileHandle, open } from "node:fs/promises";
 import { ITEM_SIZE } from "../checkpoint/dtypes.js";
 import { MlxGemmaError, throwIfAborted } from "../errors.js";
+import { checkUnchanged } from "../file-stamp.js";
 import { addon } from "../mlx/addon.js";
 import { evaluate, fromBytes, type MlxArray, readBytes, scope } from "../mlx/array.js";
 import type { Dtype } from "../mlx/native.js";
@@ -23,10 +24,12 @@ export interface ConvertOptions {
  * Writes one shard into a folder: reads its sources block by block, packs and casts with MLX, writes each part at its
  * place. The file is on the disk when this resolves.
  *
- * @throws MlxGemmaError `disk` when it can't be written, `checkpoint` when a source ends early, `native`, `aborted`
+ * @throws MlxGemmaError `disk` when it can't be written, `checkpoint` when a source is no longer the file whose header was read, `native`, `aborted`
  */
 export async function writeShard(path: string, shard: Shard, options: ConvertOptions = {}): Promise<void> {
   const { signal, onProgress, blockBytes = BLOCK_BYTES } = options;
+  const stamps = new Map(shard.jobs.map(({ source }) => [source.file, source.stamp]));
+  checkUnchanged(stamps);
   const output = await open(path, "wx");
   const inputs = new Map<string, FileHandle>();
   try {
@@ -45,6 +48,7 @@ export async function writeShard(path: string, shard: Shard, options: ConvertOpt
       }
       addon().clearCache();
     }
+    checkUnchanged(stamps);
     await output.sync();
   } finally {
     await output.close();

@@ -78,7 +78,7 @@ describe("decoding", () => {
 });
 
 describe("runs of a selection", () => {
-  const encoded: Encoded = { kind: "plain", stored: { file: "f", offset: 0, dtype: "float32" } };
+  const encoded: Encoded = { kind: "plain", stored: { file: "f", stamp: "", offset: 0, dtype: "float32" } };
 
   it("take every value of it once, in order", () => {
     fc.assert(

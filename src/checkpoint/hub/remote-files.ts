@@ -41,6 +41,8 @@ export async function openRemote(ref: RepoRef, options: RemoteOptions = {}): Pro
       name,
       commit,
       pathOf: (file) => `${name}: ${file}`,
+      // A commit never changes.
+      stampOf: () => "",
       size: async (file) => listed.get(file)?.bytes,
       read: (file, offset, length) =>
         readRange(client, { id: ref.id, revision: commit, file }, offset, length),

@@ -2,13 +2,14 @@ import { open } from "node:fs/promises";
 import { ITEM_SIZE } from "../../checkpoint/dtypes.js";
 import { readExactly } from "../../checkpoint/files.js";
 import type { StoredDtype } from "../../checkpoint/types.js";
+import { checkUnchanged } from "../../file-stamp.js";
 import type { QuantizationMode } from "../../mlx/native.js";
 import type { Encoded, Run, Stored } from "./encoding.js";
 
 /** Numbers that hold every value of a dtype as it is (64-bit integers above 2^53 are rounded). */
 export type Values = Float32Array | Float64Array;
 
-/** Reads and decodes a run of values. @throws MlxGemmaError `checkpoint` for a file that ends before */
+/** Reads and decodes a run of values. @throws MlxGemmaError `checkpoint` for a file that changed since its header was read */
 export async function decodeRun({ encoded, start, values }: Run): Promise<Values> {
   if (encoded.kind === "plain") {
     const { stored } = encoded;
@@ -189,13 +190,17 @@ async function readItems(stored: Stored, first: number, items: number): Promise<
 }
 
 async function readBytes(
-  { file, offset }: Stored,
+  { file, stamp, offset }: Stored,
   from: number,
   length: number,
 ): Promise<Uint8Array<ArrayBuffer>> {
+  const unchanged = () => checkUnchanged([[file, stamp]]);
+  unchanged();
   const handle = await open(file);
   try {
-    return await readExactly(handle, file, offset + from, new Uint8Array(new ArrayBuffer(length)));
+    const bytes = await readExactly(handle, file, offset + from, new Uint8Array(new ArrayBuffer(length)));
+    unchanged();
+    return bytes;
   } finally {
     await handle.close();
   }

@@ -2,7 +2,7 @@ import type { TensorInfo } from "../../checkpoint/types.js";
 import type { NativeQuantization } from "../../mlx/native.js";
 
 /** A tensor's bytes in a file. */
-export type Stored = Pick<TensorInfo, "file" | "offset" | "dtype">;
+export type Stored = Pick<TensorInfo, "file" | "stamp" | "offset" | "dtype">;
 
 /** How the values of a tensor are stored. Plain data: it goes to worker threads. */
 export type Encoded =
