@@ -100,6 +100,7 @@ export async function load(options: LoadOptions = {}): Promise<LoadedPair> {
       kernels: native.kernels(),
       drafting: drafter !== undefined,
       required: options.requireExact === true,
+      signal,
     });
     if (exact === "not exact") warnings.push(NOT_EXACT);
     refuseWarnings(warnings, options);

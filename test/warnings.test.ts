@@ -123,6 +123,9 @@ describe("a loaded pair", () => {
       expect((await codesOf({ draft: "assistant" })).codes).toEqual(["not-exact"]);
       await rejected("strict", load({ draft: "assistant", strict: true }));
       expect((await codesOf({ draft: "assistant", strict: true, allow: ["not-exact"] })).drafts).toBe(true);
+      const { signal } = new AbortController();
+      (await load({ draft: "assistant", signal }))[Symbol.dispose]();
+      expect(vi.mocked(exactnessOf).mock.lastCall?.[1]).toMatchObject({ signal });
     } finally {
       vi.mocked(exactnessOf).mockResolvedValue("by construction");
     }

@@ -21,7 +21,7 @@ const BY_CONSTRUCTION: Exactness = "by construction";
  * operations run (`kernels` is `mlx`: Metal, CUDA), blocks of 2, 4, 8 and 16 rows are compared with the same rows
  * one by one, bit for bit, on the target's own weights. Without a drafter there is nothing to compare.
  *
- * @throws MlxGemmaError `unsupported` if `required` and it is not
+ * @throws MlxGemmaError `unsupported` if `required` and it is not, `aborted`
  */
 export async function exactnessOf(
   target: Target,
@@ -29,10 +29,16 @@ export async function exactnessOf(
     kernels,
     drafting,
     required = false,
-  }: { readonly kernels: string; readonly drafting: boolean; readonly required?: boolean },
+    signal,
+  }: {
+    readonly kernels: string;
+    readonly drafting: boolean;
+    readonly required?: boolean;
+    readonly signal?: AbortSignal | undefined;
+  },
 ): Promise<Exactness> {
   if (kernels !== "mlx" || !drafting) return BY_CONSTRUCTION;
-  const exact = (await rowsEqualBlocks(target)) ? "measured" : "not exact";
+  const exact = (await rowsEqualBlocks(target, signal)) ? "measured" : "not exact";
   if (required && exact === "not exact") {
     throw new MlxGemmaError(
       "unsupported",
@@ -44,8 +50,8 @@ export async function exactnessOf(
 }
 
 /** Whether logits and last hidden states of blocks are, bit for bit, those of their rows alone. */
-export async function rowsEqualBlocks(target: Target): Promise<boolean> {
-  return (await compare(target, BLOCKS, PROMPT)).difference === undefined;
+export async function rowsEqualBlocks(target: Target, signal?: AbortSignal): Promise<boolean> {
+  return (await compare(target, BLOCKS, PROMPT, signal)).difference === undefined;
 }
 
 /** A row that has other bits in a block than alone. */

@@ -108,4 +108,21 @@ describe("the verdict", () => {
     const { message } = await rejected("unsupported", exactnessOf(broken, { ...how, required: true }));
     expect(message).toMatch(/^--require-exact: expected .* found .*; leave --require-exact out/s);
   });
+
+  it("is not waited for when it is aborted in the middle", async () => {
+    using target = await load();
+    const before = await settledArrays();
+    const controller = new AbortController();
+    let steps = 0;
+    const counted = withSteps(target, (output) => {
+      if (++steps === 2) controller.abort();
+      return output;
+    });
+    await rejected(
+      "aborted",
+      exactnessOf(counted, { kernels: "mlx", drafting: true, signal: controller.signal }),
+    );
+    expect(steps).toBe(2);
+    expect(await settledArrays()).toBe(before);
+  });
 });
