@@ -4,7 +4,13 @@ import type { Drafter } from "./drafter/drafter.js";
 import { MlxGemmaError, throwIfAborted } from "./errors.js";
 import { loadParts } from "./load-parts.js";
 import { addon } from "./mlx/addon.js";
-import { DTYPES, type EncodeChatOptions, type EncodeOptions, type LoadOptions } from "./options.js";
+import {
+  DTYPES,
+  type EncodeChatOptions,
+  type EncodeOptions,
+  type LoadOptions,
+  MAX_THREADS,
+} from "./options.js";
 import { exactnessOf } from "./speculative/exactness.js";
 import type { Exactness } from "./speculative/stats.js";
 import type { Target } from "./target/target.js";
@@ -79,7 +85,7 @@ export async function load(options: LoadOptions = {}): Promise<LoadedPair> {
   refuseWarnings(warnings, options);
   const spare = requireMemory(assistant ? [checkpoint, assistant] : [checkpoint], dtype);
   const native = addon();
-  native.setThreads(options.threads ?? 0);
+  if (options.threads !== undefined) native.setThreads(options.threads);
   const { target, drafter, tokenizer, template } = await loadParts(checkpoint, assistant, {
     dtype,
     signal,
@@ -173,7 +179,10 @@ function checkOptions({ dtype, threads = 0, allow }: LoadOptions): void {
   if (dtype !== undefined && !DTYPES.includes(dtype)) {
     throw new MlxGemmaError("usage", `dtype must be one of ${DTYPES.join(", ")}; got ${String(dtype)}`);
   }
-  if (!Number.isInteger(threads) || threads < 0) {
-    throw new MlxGemmaError("usage", `threads must be a whole number of at least 0; got ${threads}`);
+  if (!Number.isInteger(threads) || threads < 0 || threads > MAX_THREADS) {
+    throw new MlxGemmaError(
+      "usage",
+      `threads must be a whole number from 0 to ${MAX_THREADS}; got ${threads}`,
+    );
   }
 }

@@ -6,6 +6,9 @@ import type { Strictness } from "./warnings.js";
 /** The most tokens that a round may propose. */
 export const MAX_DRAFT_TOKENS = 15;
 
+/** The most threads that can be asked for. */
+export const MAX_THREADS = 1024;
+
 /** K, the drafts of a round, or `auto`: chosen for each round by what rounds bring and cost. */
 export type DraftTokens = number | "auto";
 
@@ -38,7 +41,10 @@ export interface LoadOptions extends Strictness {
   readonly onDownload?: ((progress: HubProgress) => void) | undefined;
   /** Casts target and assistant at load; default: each checkpoint's own. */
   readonly dtype?: DtypeName | undefined;
-  /** Threads of the CPU kernels; 0, the default: one for each physical core. */
+  /**
+   * Threads of the CPU kernels, at most 1024; 0: one for each physical core, as from the beginning. It holds for the whole
+   * process, whatever pair it is loaded with; default: the number stays as it is.
+   */
   readonly threads?: number | undefined;
   /** Refuse a device on which drafted text may differ from plain text. */
   readonly requireExact?: boolean | undefined;

@@ -198,7 +198,8 @@ describe("misuse", () => {
 
   it("of load is told before anything is loaded", async () => {
     await expect(load({ model: "/nowhere" })).rejects.toMatchObject({ code: "checkpoint" });
-    await expect(load({ threads: -1 })).rejects.toMatchObject({ code: "usage" });
+    for (const threads of [-1, 1.5, 1025])
+      await expect(load({ threads })).rejects.toMatchObject({ code: "usage" });
   });
 
   it("after dispose is an error", async () => {

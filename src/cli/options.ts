@@ -1,6 +1,6 @@
 import { Option } from "commander";
 import { MlxGemmaError } from "../errors.js";
-import { DTYPES } from "../options.js";
+import { DTYPES, MAX_THREADS } from "../options.js";
 
 /** What a number may be. Bounds are included. */
 export interface NumberRange {
@@ -56,7 +56,7 @@ export function dtypeOption(): Option {
 }
 
 export function threadsOption(): Option {
-  const range = { low: 0, high: 1024, whole: true } as const;
+  const range = { low: 0, high: MAX_THREADS, whole: true } as const;
   return numberOption("--threads <n>", "of the CPU; 0: one for each core", range).default(0);
 }
 
