@@ -77,7 +77,7 @@ export function resolveTarget(files: ConfigFiles): TargetConfig {
     hiddenSizePerLayerInput: perLayerInput,
     vocabSizePerLayerInput: perLayerInput > 0 ? text.vocab_size_per_layer_input : 0,
     rmsNormEps: text.rms_norm_eps,
-    slidingWindow: text.sliding_window ?? defaults.slidingWindow,
+    slidingWindow: slidingWindow(text, defaults),
     finalLogitSoftcapping: text.final_logit_softcapping ?? 0,
     layers: shapes.map((shape, index) => targetLayer(text, shape, index, sources[index] ?? index)),
     ...experts(text, place),
@@ -118,7 +118,7 @@ export function resolveAssistant(files: ConfigFiles): AssistantConfig {
     vocabSize: text.vocab_size,
     numHeads: text.num_attention_heads,
     rmsNormEps: text.rms_norm_eps,
-    slidingWindow: text.sliding_window ?? defaults.slidingWindow,
+    slidingWindow: slidingWindow(text, defaults),
     layers: shapes.map((shape) => ({ ...shape, intermediateSize: text.intermediate_size })),
     ...ropeOf(text, shapes, place),
     ...centroidHead(outer, text, root),
@@ -148,6 +148,14 @@ function parseText(
   const defaults = isUnifiedText(value, outerType, place) ? UNIFIED : DEFAULTS;
   refuseUnsupported(value, place);
   return { text: parse(textConfig, value, place), defaults };
+}
+
+/** More positions than any memory holds keys of; twice as many still are an `int` in C++. */
+const MAX_WINDOW = 2 ** 29;
+
+/** A larger window hides no more. */
+function slidingWindow(text: TextConfig, defaults: Defaults): number {
+  return Math.min(text.sliding_window ?? defaults.slidingWindow, MAX_WINDOW);
 }
 
 function experts(text: TextConfig, place: Place): Pick<TargetConfig, "experts"> {

@@ -12,6 +12,9 @@ export interface LayerShape {
 /** Every layer type that Gemma 4 has. */
 export const LAYER_TYPES: readonly LayerType[] = ["sliding_attention", "full_attention"];
 
+/** The kernels' sums of a head have room for so many values. */
+const MAX_HEAD_DIM = 1024;
+
 /** Every sixth layer is full where the config names no types. */
 const PATTERN = 6;
 
@@ -19,7 +22,8 @@ const PATTERN = 6;
  * Type and head sizes of every layer, from either form of the config: `global_head_dim` with
  * `num_global_key_value_heads`, or `per_layer_config`, which wins where both stand.
  *
- * @throws MlxGemmaError `checkpoint` for a wrong list or sizes that cannot be, `unsupported` for other layer types.
+ * @throws MlxGemmaError `checkpoint` for a wrong list or sizes that cannot be, `unsupported` for other layer types and
+ * larger heads.
  */
 export function layerShapes(config: TextConfig, place: Place): LayerShape[] {
   const types = layerTypes(config, place);
@@ -99,6 +103,12 @@ function checkShape(config: TextConfig, shape: LayerShape, index: number, place:
     throw checkpointError(
       at(place, "head_dim"),
       `expected an even head size in layer ${index} (rope turns halves), found ${shape.headDim}; mend config.json`,
+    );
+  }
+  if (shape.headDim > MAX_HEAD_DIM) {
+    throw unsupported(
+      at(place, "head_dim"),
+      `layer ${index} has heads of ${shape.headDim} values, more than ${MAX_HEAD_DIM}`,
     );
   }
   if (config.num_attention_heads % shape.numKvHeads !== 0) {

@@ -222,6 +222,33 @@ describe("an assistant's config", () => {
   });
 });
 
+describe("sizes at the kernels' limits", () => {
+  it.each([
+    ["head_dim", { head_dim: 1026 }, 0],
+    ["global_head_dim", { global_head_dim: 2048 }, 5],
+    ["per_layer_config", { num_hidden_layers: 6, per_layer_config: { 5: { head_dim: 8192 } } }, 5],
+  ])("refuses larger heads that run: %s", (_, config, layer) => {
+    const { message } = thrown("unsupported", () => text(config));
+    expect(message).toMatch(`layer ${layer} has heads of`);
+    expect(message).toMatch(/values, more than 1024, which this version of mlx-gemma cannot run yet/);
+    thrown("unsupported", () => assistant({}, { head_dim: 2048 }));
+  });
+
+  it("takes the largest, and sizes that no layer has", () => {
+    expect(text({ head_dim: 1024, global_head_dim: 1024 }).layers[5]?.headDim).toBe(1024);
+    const own = { 1: { head_dim: 64 } };
+    const config = { num_hidden_layers: 2, per_layer_config: own, global_head_dim: 2048 };
+    expect(text(config).layers[1]?.headDim).toBe(64);
+  });
+
+  it("bounds windows, whose doubles C++ counts, at more than there is memory for", () => {
+    const wide = { sliding_window: 2 ** 31 - 1 };
+    expect(text(wide).slidingWindow).toBe(2 ** 29);
+    expect(assistant({}, wide).slidingWindow).toBe(2 ** 29);
+    expect(text({ sliding_window: 2 ** 20, max_position_embeddings: 512 }).slidingWindow).toBe(2 ** 20);
+  });
+});
+
 describe("a hostile or mistaken config", () => {
   it.each<[string, Json]>([
     ["hidden_size", { hidden_size: 0 }],
