@@ -1,16 +1,13 @@
 import { join } from "node:path";
 import type { MlxGemmaError } from "../errors.js";
+import { INDEX, isShardName, MAX_SHARDS, WEIGHTS } from "./file-names.js";
 import { checkpointError, describe, isObject, quote } from "./json.js";
 import { isFile, isThere, readJson } from "./plain-file.js";
 import { readSafetensorsHeader } from "./safetensors.js";
 import type { TensorInfo } from "./types.js";
 
-/** The file of a checkpoint that is one, and the index of one in shards. */
-export const SINGLE = "model.safetensors";
-export const INDEX = "model.safetensors.index.json";
 /** Bounds of an index. */
 export const INDEX_LIMITS = { maxDepth: 8 } as const;
-const MAX_SHARDS = 10_000;
 
 /** The tensors of a folder. */
 export interface TensorDirectory {
@@ -33,13 +30,13 @@ export interface TensorDirectory {
  * @throws MlxGemmaError `checkpoint` for missing or broken files.
  */
 export function openTensors(folder: string): TensorDirectory {
-  const single = join(folder, SINGLE);
+  const single = join(folder, WEIGHTS);
   if (isThere(single)) return readSafetensorsHeader(single);
   const index = join(folder, INDEX);
   if (!isThere(index)) {
     throw checkpointError(
       folder,
-      `expected ${SINGLE} or ${INDEX}, found neither; download the checkpoint's weights`,
+      `expected ${WEIGHTS} or ${INDEX}, found neither; download the checkpoint's weights`,
     );
   }
   return openShards(folder, index);
@@ -126,8 +123,7 @@ export function parseIndex(json: unknown, index: string): Map<string, string> {
   }
   const files = new Map<string, string>();
   for (const [name, shard] of Object.entries(map)) {
-    // A shard lies beside its index: a name with a path in it could reach any file of this machine.
-    if (typeof shard !== "string" || !/^[\w-][\w.-]*\.safetensors$/.test(shard)) {
+    if (!isShardName(shard)) {
       throw checkpointError(
         index,
         `weight_map.${quote(name)}: expected the plain name of a .safetensors file, found ${describe(shard)}; download the index again`,

@@ -2,6 +2,7 @@ import type { MlxGemmaError } from "../errors.js";
 import type { Warning } from "../warnings.js";
 import { type ConfigFiles, resolveAssistant, resolveTarget } from "./config.js";
 import { assistantWeights, type ExpectedWeight, targetWeights } from "./expected-weights.js";
+import { INDEX, WEIGHTS } from "./file-names.js";
 import { type CheckpointFiles, readJsonOf } from "./files.js";
 import { isTextTensor } from "./hub/selection.js";
 import { checkpointError, isObject, quote } from "./json.js";
@@ -9,15 +10,7 @@ import { modelWarnings } from "./model-warnings.js";
 import { type PackingRules, packingRules } from "./packing-rules.js";
 import { type Report, reporting } from "./report.js";
 import { headerLength, PREFIX, parseHeader } from "./safetensors-header.js";
-import {
-  INDEX,
-  INDEX_LIMITS,
-  misplaced,
-  missingShard,
-  parseIndex,
-  SINGLE,
-  type TensorDirectory,
-} from "./shards.js";
+import { INDEX_LIMITS, misplaced, missingShard, parseIndex, type TensorDirectory } from "./shards.js";
 import type { AssistantConfig, TargetConfig, TensorInfo, WeightPlan } from "./types.js";
 import { expertsPackaging, planAssistant, planTarget } from "./weights.js";
 
@@ -158,16 +151,16 @@ async function configFilesOf(files: CheckpointFiles): Promise<ConfigFiles> {
 }
 
 async function weightsOf(files: CheckpointFiles, report: Report): Promise<Weights> {
-  const size = await files.size(SINGLE);
+  const size = await files.size(WEIGHTS);
   if (size !== undefined) {
-    const tensors = await reportingAsync(report, () => headerOf(files, SINGLE, size, report));
-    return { shards: [{ name: SINGLE, bytes: size }], tensors: tensors ?? NOTHING.tensors, absent: [] };
+    const tensors = await reportingAsync(report, () => headerOf(files, WEIGHTS, size, report));
+    return { shards: [{ name: WEIGHTS, bytes: size }], tensors: tensors ?? NOTHING.tensors, absent: [] };
   }
   const json = await readJsonOf(files, INDEX, INDEX_LIMITS);
   if (json === undefined) {
     throw checkpointError(
       files.name,
-      `expected ${SINGLE} or ${INDEX}, found neither; download the checkpoint's weights`,
+      `expected ${WEIGHTS} or ${INDEX}, found neither; download the checkpoint's weights`,
     );
   }
   return await shardsOf(files, json, report);

@@ -1,7 +1,7 @@
 import { readdirSync, statSync } from "node:fs";
 import { copyFile } from "node:fs/promises";
 import { join } from "node:path";
-import { INDEX } from "./layout.js";
+import { INDEX } from "../checkpoint/file-names.js";
 import { MANIFEST } from "./output-folder.js";
 
 /** A file that goes with the weights as it is: tokenizer, chat template, generation and processor configs, licence. */

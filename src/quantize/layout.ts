@@ -1,11 +1,10 @@
 import { ITEM_SIZE } from "../checkpoint/dtypes.js";
+import { WEIGHTS } from "../checkpoint/file-names.js";
 import type { StoredDtype } from "../checkpoint/types.js";
 import type { Job, OutputTensor } from "./plan.js";
 
 /** The most bytes of tensors in one file: what mlx-lm and mlx-vlm write. A larger tensor has a file of its own. */
 export const SHARD_BYTES = 5 * 2 ** 30;
-
-export const INDEX = "model.safetensors.index.json";
 
 /** One file of the output: its header, and where each tensor lies. */
 export interface Shard {
@@ -53,9 +52,7 @@ export function layOut(jobs: readonly Job[], limit = SHARD_BYTES): Shard[] {
   const number = (n: number) => String(n).padStart(5, "0");
   return groups.map((group, index) => {
     const name =
-      groups.length === 1
-        ? "model.safetensors"
-        : `model-${number(index + 1)}-of-${number(groups.length)}.safetensors`;
+      groups.length === 1 ? WEIGHTS : `model-${number(index + 1)}-of-${number(groups.length)}.safetensors`;
     return shardOf(name, group);
   });
 }

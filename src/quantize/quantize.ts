@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { statfs as systemStatfs, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { INDEX } from "../checkpoint/file-names.js";
 import { MlxGemmaError, throwIfAborted } from "../errors.js";
 import { addon } from "../mlx/addon.js";
 import type { NativeQuantization } from "../mlx/native.js";
@@ -9,7 +10,7 @@ import { size } from "../units.js";
 import { companionsOf, copyCompanions } from "./companions.js";
 import { outputConfig } from "./config.js";
 import { writeShard } from "./convert.js";
-import { INDEX, indexOf, layOut, SHARD_BYTES } from "./layout.js";
+import { indexOf, layOut, SHARD_BYTES } from "./layout.js";
 import { type Packing, packingOf, type QuantizeOptions } from "./options.js";
 import { checkOutput, MANIFEST, onDisk, openOutput } from "./output-folder.js";
 import { planOutput, type QuantizePlan } from "./plan.js";

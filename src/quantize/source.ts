@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { INDEX, WEIGHTS } from "../checkpoint/file-names.js";
 import { locateFolder, openAssistant, openTarget } from "../checkpoint/index.js";
 import { isObject } from "../checkpoint/json.js";
 import { isFile, readJson } from "../checkpoint/plain-file.js";
@@ -83,8 +84,8 @@ export function openSource(path?: string): Source {
 /** All tensors but those of missing files; what the text model needs was found to be there. */
 function tensorsOf(folder: string): Pick<Source, "tensors" | "absent"> {
   const directory = openTensors(folder);
-  const index = join(folder, "model.safetensors.index.json");
-  const json = isFile(join(folder, "model.safetensors")) ? undefined : readJson(index, INDEX_LIMITS);
+  const index = join(folder, INDEX);
+  const json = isFile(join(folder, WEIGHTS)) ? undefined : readJson(index, INDEX_LIMITS);
   const shardOf = isObject(json) && isObject(json.weight_map) ? json.weight_map : {};
   const tensors = new Map<string, TensorInfo>();
   const absent: string[] = [];

@@ -1,7 +1,8 @@
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { targetWeights } from "../../src/checkpoint/expected-weights.js";
+import { neededShards } from "../../src/checkpoint/hub/selection.js";
 import { checkPair, findAssistant, openAssistant, openTarget } from "../../src/checkpoint/index.js";
 import { readTensors } from "../../src/checkpoint/shards.js";
 import { planTarget } from "../../src/checkpoint/weights.js";
@@ -176,6 +177,17 @@ describe("shards", () => {
       map[NORM] = shard;
     });
     expect(thrown("checkpoint", open).message).toContain(`weight_map.${NORM}: expected the plain name`);
+  });
+
+  it("may be called as the hub's are taken", () => {
+    const renamed = "model+text-00001.safetensors";
+    const folder = copyOf(golden("e-style", "target"));
+    const index = readFileSync(join(folder, INDEX), "utf8");
+    const [shard = ""] = Object.values<string>(JSON.parse(index).weight_map);
+    renameSync(join(folder, shard), join(folder, renamed));
+    writeFileSync(join(folder, INDEX), index.replaceAll(shard, renamed));
+    expect(openTarget(folder).config.vocabSize).toBe(320);
+    expect(neededShards(JSON.parse(index.replaceAll(shard, renamed)))).toContain(renamed);
   });
 
   it("must be there, and hold what the index says", () => {

@@ -1,5 +1,6 @@
 import { statSync } from "node:fs";
 import { join } from "node:path";
+import { INDEX, WEIGHTS } from "../file-names.js";
 import { isObject } from "../json.js";
 import { isFile, readJson } from "../plain-file.js";
 import { INDEX_LIMITS } from "../shards.js";
@@ -16,7 +17,7 @@ import {
   snapshots,
 } from "./layout.js";
 import { checkRevision } from "./repo-id.js";
-import { CONFIG, EXPECTED, INDEX, neededShards, WEIGHTS } from "./selection.js";
+import { CONFIG, EXPECTED, neededShards } from "./selection.js";
 
 /** A snapshot in the cache that holds all that is needed. */
 export interface CachedRepo {

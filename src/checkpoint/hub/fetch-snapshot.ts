@@ -2,6 +2,7 @@ import { statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { MlxGemmaError } from "../../errors.js";
 import { size } from "../../units.js";
+import { INDEX } from "../file-names.js";
 import { describe, isObject } from "../json.js";
 import { readJson } from "../plain-file.js";
 import { INDEX_LIMITS } from "../shards.js";
@@ -13,7 +14,7 @@ import { commitOf, filesOf, type RemoteFile } from "./listing.js";
 import type { HubProgress, PlannedFile } from "./progress.js";
 import { isPublished, publishAbsence, publishFile, publishRef, tagCache } from "./publish.js";
 import { describeRepo } from "./repo-id.js";
-import { CONFIG, EXPECTED, INDEX, neededCompanions, neededShards, weightsEntry } from "./selection.js";
+import { CONFIG, EXPECTED, neededCompanions, neededShards, weightsEntry } from "./selection.js";
 import { tidy } from "./tidy.js";
 
 /** Files on their way at once. */

@@ -1,11 +1,11 @@
 import { MlxGemmaError } from "../../errors.js";
 import * as z from "../../zod.js";
+import { isPlainName } from "../file-names.js";
 import type { HubClient } from "./client.js";
 import type { Digest } from "./digest.js";
 import { hubError } from "./errors.js";
 import { nameOf, type Subject } from "./failures.js";
 import { COMMIT, type RepoRef } from "./repo-id.js";
-import { isPlainName } from "./selection.js";
 
 /** A file of a commit, as the hub announces it. */
 export interface RemoteFile {

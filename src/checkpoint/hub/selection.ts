@@ -1,8 +1,7 @@
+import { INDEX, isPlainName, isShardName, MAX_SHARDS, WEIGHTS } from "../file-names.js";
 import { isObject } from "../json.js";
 
 export const CONFIG = "config.json";
-export const WEIGHTS = "model.safetensors";
-export const INDEX = "model.safetensors.index.json";
 
 /** Small files that decide what is computed or shown: all of them that a repository has are needed. */
 const NAMED =
@@ -18,14 +17,6 @@ const NOT_TEXT =
 /** Whether a tensor belongs to the text model, or to nothing that is known to be another part. */
 export function isTextTensor(name: string): boolean {
   return !NOT_TEXT.test(name);
-}
-
-/** The most shards of one checkpoint. */
-const MAX_SHARDS = 10_000;
-
-/** Whether a file stands in a folder under a plain name that every system can write and that hides nothing. */
-export function isPlainName(name: string): boolean {
-  return /^[A-Za-z0-9_][\w.+-]{0,199}$/.test(name) && !name.endsWith(".");
 }
 
 /** The files beside the weights that are needed, of those a repository has. */
@@ -51,7 +42,7 @@ export function neededShards(index: unknown): string[] | undefined {
   if (!isObject(map)) return undefined;
   const needed = new Set<string>();
   for (const [tensor, shard] of Object.entries(map)) {
-    if (typeof shard !== "string" || !isPlainName(shard) || !shard.endsWith(".safetensors")) return undefined;
+    if (!isShardName(shard)) return undefined;
     if (isTextTensor(tensor)) needed.add(shard);
   }
   return needed.size > 0 && needed.size <= MAX_SHARDS ? [...needed].sort() : undefined;

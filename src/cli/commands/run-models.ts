@@ -1,5 +1,6 @@
 import { statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { WEIGHTS } from "../../checkpoint/file-names.js";
 import { type CachedSnapshot, cacheFolder, gemmaOf, listCached } from "../../checkpoint/hub/index.js";
 import { EMBEDDED_TARGET } from "../../checkpoint/index.js";
 import { assistantCandidates, KNOWN_PAIRS } from "../../checkpoint/known-pairs.js";
@@ -61,7 +62,7 @@ function assistantOf(id: string, all: readonly CachedSnapshot[]): string | null 
 
 function embedded(kind: "target" | "assistant"): EmbeddedModel {
   const folder = join(dirname(EMBEDDED_TARGET), kind === "target" ? basename(EMBEDDED_TARGET) : kind);
-  const weights = statSync(join(folder, "model.safetensors"), { throwIfNoEntry: false });
+  const weights = statSync(join(folder, WEIGHTS), { throwIfNoEntry: false });
   return { kind, folder, bytes: weights?.size ?? 0 };
 }
 
