@@ -24,22 +24,11 @@ import { type GenerationStats, StatsCollector } from "./speculative/stats.js";
 import { greedyVerifier, samplingVerifier, type Verifier } from "./speculative/verifier.js";
 import type { StepOutput } from "./target/target.js";
 import { refuseMediaTokens } from "./text/media.js";
-import { TokenSink } from "./text/sink.js";
+import { type StopReason, type TextPiece, TokenSink } from "./text/sink.js";
 import { checkAllowed, type Warning, WarningList } from "./warnings.js";
 import { whileRunning } from "./while-running.js";
 
-/**
- * Why an answer ended: at an end-of-sequence token, before a `stop` text, at `maxTokens`, where the model has no more
- * positions, or by the caller's AbortSignal.
- */
-export type StopReason = "eos" | "stop string" | "max tokens" | "context full" | "aborted";
-
-/** A piece of text and where it came from. */
-export interface TextPiece {
-  readonly text: string;
-  /** An accepted draft, rather than the target's own token. */
-  readonly drafted: boolean;
-}
+export type { StopReason, TextPiece };
 
 /** What a round did, for {@link GenerateOptions.trace}. */
 export interface TracedRound {

@@ -1,4 +1,4 @@
-import type { TextPiece } from "../generate.js";
+import type { TextPiece } from "./sink.js";
 
 /** Gemma 4's tokens around what the model thinks before it answers: `<|channel>thought\n … <channel|>`. */
 const OPEN = "<|channel>";

@@ -1,6 +1,18 @@
-import type { StopReason, TextPiece } from "../generate.js";
 import type { Detokenizer } from "./detokenizer.js";
 import { StopMatcher } from "./stop.js";
+
+/**
+ * Why an answer ended: at an end-of-sequence token, before a `stop` text, at `maxTokens`, where the model has no more
+ * positions, or by the caller's AbortSignal.
+ */
+export type StopReason = "eos" | "stop string" | "max tokens" | "context full" | "aborted";
+
+/** A piece of text and where it came from. */
+export interface TextPiece {
+  readonly text: string;
+  /** An accepted draft, rather than the target's own token. */
+  readonly drafted: boolean;
+}
 
 /** When a {@link TokenSink} ends the answer. */
 export interface StopRules {
