@@ -79,55 +79,64 @@ export async function runRound(parts: RoundParts, state: RoundState, steps: numb
     };
   });
   state.hidden.dispose();
-  const [draftMs = 0, verifyMs = 0] = await evaluate([
-    graph.drafts,
-    [graph.verdict, graph.lastHidden, ...graph.pending],
-    graph.probabilities,
-  ]);
-  const evaluated = performance.now();
-  const verdict = verifier.read(readInt32(graph.verdict));
-  const acceptance = conclude(verdict);
-  session.keep(acceptance.accepted + 1);
-  const hidden = scope(() => rowOf(graph.lastHidden, acceptance.accepted));
-  for (const array of [...graph.drafts, graph.verdict, graph.lastHidden, ...graph.pending]) array.dispose();
-  const accept = performance.now() - evaluated;
-  const told = takeProbabilities(graph.probabilities);
-  const draft = drafted - start + draftMs;
-  const verify = built - drafted + verifyMs;
-  return {
-    ...acceptance,
-    proposed: verdict.drafts.length,
-    drafts: verdict.drafts,
-    ...told,
-    state: { bonus: acceptance.bonus, hidden },
-    times: { draft, verify, accept, rest: performance.now() - start - draft - verify - accept },
-  };
+  const { drafts, verdict, lastHidden, pending, probabilities } = graph;
+  try {
+    const [draftMs = 0, verifyMs = 0] = await evaluate([
+      drafts,
+      [verdict, lastHidden, ...pending],
+      probabilities,
+    ]);
+    const evaluated = performance.now();
+    const decided = verifier.read(readInt32(verdict));
+    const acceptance = conclude(decided);
+    session.keep(acceptance.accepted + 1);
+    const accept = performance.now() - evaluated;
+    const told = toldOf(probabilities);
+    const hidden = scope(() => rowOf(lastHidden, acceptance.accepted));
+    const draft = drafted - start + draftMs;
+    const verify = built - drafted + verifyMs;
+    return {
+      ...acceptance,
+      proposed: decided.drafts.length,
+      drafts: decided.drafts,
+      ...told,
+      state: { bonus: acceptance.bonus, hidden },
+      times: { draft, verify, accept, rest: performance.now() - start - draft - verify - accept },
+    };
+  } finally {
+    for (const array of [...drafts, verdict, lastHidden, ...pending, ...probabilities]) array.dispose();
+  }
 }
 
-/** The first token, from the prompt's last logits: a verdict without drafts. */
+/** The first token, from the prompt's last logits, which it takes over: a verdict without drafts. */
 export async function firstToken(
   output: { readonly logits: MlxArray; readonly lastHidden: MlxArray },
   verifier: Verifier,
   promptLength: number,
 ): Promise<RoundState & Pick<RoundResult, "probabilities">> {
   const nothing: Proposal = { distributions: [] };
-  const graph = scope(() => {
-    const verdict = verifier.judge(output.logits, nothing, promptLength - 1);
-    const probabilities = verifier.probabilities?.(output.logits, nothing, verdict);
-    return { verdict, probabilities: probabilities ? [probabilities] : [] };
-  });
-  await evaluate([[graph.verdict], graph.probabilities]);
-  const { bonus } = conclude(verifier.read(readInt32(graph.verdict)));
-  for (const array of [graph.verdict, output.logits]) array.dispose();
-  return { bonus, hidden: output.lastHidden, ...takeProbabilities(graph.probabilities) };
+  const mine = [output.logits];
+  try {
+    const { verdict, probabilities } = scope(() => {
+      const verdict = verifier.judge(output.logits, nothing, promptLength - 1);
+      const probabilities = verifier.probabilities?.(output.logits, nothing, verdict);
+      return { verdict, probabilities: probabilities ? [probabilities] : [] };
+    });
+    mine.push(verdict, ...probabilities);
+    await evaluate([[verdict], probabilities]);
+    const { bonus } = conclude(verifier.read(readInt32(verdict)));
+    return { bonus, hidden: output.lastHidden, ...toldOf(probabilities) };
+  } catch (error) {
+    mine.push(output.lastHidden);
+    throw error;
+  } finally {
+    for (const array of mine) array.dispose();
+  }
 }
 
-/** Reads what the verifier told, if it did, and lets go of it. */
-function takeProbabilities([array]: readonly MlxArray[]): Pick<RoundResult, "probabilities"> {
-  if (!array) return {};
-  const probabilities = readProbabilities(readFloat32(array));
-  array.dispose();
-  return { probabilities };
+/** Reads what the verifier told, if it did. */
+function toldOf([array]: readonly MlxArray[]): Pick<RoundResult, "probabilities"> {
+  return array ? { probabilities: readProbabilities(readFloat32(array)) } : {};
 }
 
 /** Row `row` of (1, T, H) as (1, 1, H). */

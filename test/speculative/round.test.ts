@@ -35,6 +35,23 @@ describe("the first token", () => {
     expect(state.bonus).toBe(text(PROMPT));
     expect([...(await valuesOf(state.hidden))]).toEqual([PROMPT - 1, text(PROMPT - 1)]);
   });
+
+  it.each(["judge", "read"] as const)(
+    "lets go of the prompt's arrays when the verifier can't %s",
+    async (part) => {
+      const session = scriptedTarget(text).openSession(1);
+      const before = await settledArrays();
+      const output = await session.prefill(Int32Array.from(promptIds));
+      const verifier = {
+        ...greedyVerifier,
+        [part]: () => {
+          throw new Error("no verdict");
+        },
+      };
+      await expect(firstToken(output, verifier, PROMPT)).rejects.toThrow("no verdict");
+      expect(liveArrays()).toBe(before);
+    },
+  );
 });
 
 describe("a round", () => {
@@ -102,6 +119,23 @@ describe("a round", () => {
     expect(result).toMatchObject({ accepted: 0, proposed: 0, tokens: [text(PROMPT + 1)] });
     expect(target.log).toMatchObject({ blocks: [1], kept: [1] });
   });
+
+  it.each(["the verdict can't be read", "the session can't keep"])(
+    "lets go of its arrays when %s",
+    async (why) => {
+      const { target, session, state } = await started(4);
+      const fail = () => {
+        throw new Error(why);
+      };
+      const verifier = why.includes("verdict") ? { ...greedyVerifier, read: fail } : greedyVerifier;
+      if (why.includes("session")) session.keep = fail;
+      const parts = { target, session, drafter: scriptedDrafter(text), verifier };
+      const before = await settledArrays();
+      await expect(runRound(parts, state, 3)).rejects.toThrow(why);
+      // The hidden row that it took over went, too.
+      expect(liveArrays()).toBe(before - 1);
+    },
+  );
 
   it("tells where its time went", async () => {
     const { target, session, state } = await started(4);
