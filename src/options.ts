@@ -72,6 +72,8 @@ export interface GenerateOptions extends Optional<SamplingOptions>, Strictness {
    * greedy text and no distribution; sampled text without a `seed` may differ from run to run, as costs are measured.
    */
   readonly draftTokens?: DraftTokens | undefined;
+  /** Of sampling, 32 bits; default 0: without it, too, the same prompt and options give the same draws. */
+  readonly seed?: number | undefined;
   /** Default 512. */
   readonly maxTokens?: number | undefined;
   /** Texts that end the answer; they are not part of it. */

@@ -59,6 +59,8 @@ export class Conversation implements Disposable {
   /** Messages at the beginning that prompts leave out. */
   #dropped = 0;
   #busy = false;
+  /** How often the last message was answered anew. */
+  #again = 0;
 
   /** @throws MlxGemmaError `usage` for a context out of range, `checkpoint` for a pair without a tokenizer */
   constructor(pair: LoadedPair, options: ConversationOptions = {}) {
@@ -96,25 +98,35 @@ export class Conversation implements Disposable {
   }
 
   /**
-   * Asks, and gives the answer as it is written. Both become part of the conversation with the `end` event, also of an
-   * interrupted answer; not when nothing of it was written, the loop is left early, or it fails.
+   * Asks, and gives the answer as it is written, from the first `next()` on: the messages are those of then. Both become
+   * part of the conversation with the `end` event, also of an interrupted answer; not when nothing of it was written, the
+   * loop is left early, or it fails.
    *
    * @throws MlxGemmaError `context` for a message that does not fit even alone, `usage`, and what `generate` throws
    */
   send(text: string, options: AnswerOptions = {}): AsyncGenerator<ConversationEvent, void> {
-    return this.#answer([...this.#messages, { role: "user", content: text }], options);
+    return this.#answer(() => ({ messages: [...this.#messages, { role: "user", content: text }], options }));
   }
 
   /**
-   * Answers the last message anew; its answer stays until the new one is there. With greedy decoding and the same
-   * options it is the same answer.
+   * Answers the last message anew, as `send`; its answer stays until the new one is there. With greedy decoding and the
+   * same options it is the same answer. When sampling without a `seed`, each of a message's answers has another one: 0 the
+   * first, 1 the second, and so on.
    *
    * @throws MlxGemmaError `usage` when nothing was asked yet, and as `send`
    */
   regenerate(options: AnswerOptions = {}): AsyncGenerator<ConversationEvent, void> {
-    const asked = this.#messages.findLastIndex(({ role }) => role === "user");
-    if (asked < 0) throw new MlxGemmaError("usage", "there is no message yet to answer anew");
-    return this.#answer(this.#messages.slice(0, asked + 1), options);
+    const asked = () => {
+      const last = this.#messages.findLastIndex(({ role }) => role === "user");
+      if (last < 0) throw new MlxGemmaError("usage", "there is no message yet to answer anew");
+      return this.#messages.slice(0, last + 1);
+    };
+    asked(); // What can be told at once is.
+    return this.#answer(() => {
+      const messages = asked();
+      this.#again += 1;
+      return { messages, options: { ...options, seed: options.seed ?? this.#again } };
+    });
   }
 
   /** Takes back the last message and its answer. Returns the message; undefined when there is none. */
@@ -158,13 +170,14 @@ export class Conversation implements Disposable {
     this.#cache[Symbol.dispose]();
   }
 
+  /** @param ask what is to be answered, and how; called once no other answer can change the messages */
   async *#answer(
-    messages: readonly ChatMessage[],
-    options: AnswerOptions,
+    ask: () => { readonly messages: readonly ChatMessage[]; readonly options: AnswerOptions },
   ): AsyncGenerator<ConversationEvent, void> {
     this.#refuseBusy();
     this.#busy = true;
     try {
+      const { messages, options } = ask();
       const { maxTokens = DEFAULTS.maxTokens } = options;
       const fitted = await fitMessages({
         messages,
@@ -208,6 +221,7 @@ export class Conversation implements Disposable {
           }
           if (tokenIds.length > 0) {
             this.#dropped = fitted.dropped;
+            if (messages.length > this.#messages.length) this.#again = 0; // It was a new one.
             this.#messages = [...messages, { role: "assistant", content }];
           }
           const stopReason = full ? "context full" : event.stopReason;
@@ -228,6 +242,7 @@ export class Conversation implements Disposable {
 
   #replace(messages: ChatMessage[]): void {
     this.#messages = messages;
+    this.#again = 0;
     this.#dropped = Math.min(this.#dropped, messages.length);
   }
 

@@ -106,6 +106,46 @@ describe.each(DRAFTS)("a conversation with K = %d", (draftTokens) => {
   });
 });
 
+describe("an answer anew", () => {
+  const options = { maxTokens: 24, temperature: 2, draftTokens: 0 };
+
+  it("is another one each time where it is sampled without a seed", async () => {
+    const answers = [await ask(prompt(7), options)];
+    for (let i = 0; i < 3; i++) answers.push(await endOf(chat.regenerate(options)));
+    expect(new Set(answers.map(({ tokenIds }) => tokenIds.join())).size).toBe(4);
+    for (const [seed, { tokenIds }] of answers.entries())
+      expect((await endOf(chat.regenerate({ ...options, seed }))).tokenIds).toEqual(tokenIds);
+  });
+
+  it("counts from the beginning for another message", async () => {
+    await ask(prompt(7), options);
+    await endOf(chat.regenerate(options));
+    await ask(prompt(8), options);
+    const again = await endOf(chat.regenerate(options));
+    expect(again.tokenIds).toEqual((await endOf(chat.regenerate({ ...options, seed: 1 }))).tokenIds);
+    chat.undo();
+    const anew = await endOf(chat.regenerate(options));
+    expect(anew.tokenIds).toEqual((await endOf(chat.regenerate({ ...options, seed: 1 }))).tokenIds);
+  });
+});
+
+it("generators that are made before they are read lose nothing", async () => {
+  const options = { maxTokens: 4 };
+  const [first, second] = [chat.send(prompt(0), options), chat.send(prompt(1), options)];
+  for (const events of [first, second]) await endOf(events);
+  expect(chat.messages.map(({ content }, index) => index % 2 === 0 && content)).toEqual([
+    prompt(0),
+    false,
+    prompt(1),
+    false,
+  ]);
+  const [again, third] = [chat.regenerate(options), chat.send(prompt(2), options)];
+  await endOf(third);
+  await endOf(again);
+  expect(chat.messages.at(-2)?.content).toBe(prompt(2));
+  expect(chat.messages).toHaveLength(6);
+});
+
 describe("a context that is full", () => {
   const CONTEXT = 480;
   const options = { maxTokens: 40 };
