@@ -61,12 +61,13 @@ export async function makePlan(pair: LoadedPair, options: PlanOptions): Promise<
   const groups: Group[] = [];
   for (const suite of options.suites) {
     const own = await Promise.all(suite.prompts.map((prompt) => encode(pair, prompt)));
+    const longest = Math.max(...own.map(({ length }) => length));
     for (const context of contexts.length > 0 ? contexts : [null]) {
+      checkRoom(context ?? longest, maxTokens, pair.target.maxPositionEmbeddings, suite.name);
       const prompts =
         context === null
           ? own
           : own.map((ids, index) => fill(ids, filler, context, `${suite.name}, prompt ${index + 1}`));
-      checkRoom(prompts, maxTokens, pair.target.maxPositionEmbeddings, suite.name);
       for (const sampling of samplings) groups.push({ suite: suite.name, context, sampling, prompts });
     }
   }
@@ -130,17 +131,11 @@ function fill(ids: readonly number[], filler: readonly number[], length: number,
   return [...ids.slice(0, begin), ...filling, ...ids.slice(begin)];
 }
 
-function checkRoom(
-  prompts: readonly (readonly number[])[],
-  maxTokens: number,
-  positions: number,
-  suite: string,
-): void {
-  const longest = Math.max(...prompts.map(({ length }) => length));
-  if (longest + maxTokens <= positions) return;
+function checkRoom(length: number, maxTokens: number, positions: number, suite: string): void {
+  if (length + maxTokens <= positions) return;
   throw new MlxGemmaError(
     "context",
-    `${suite}: a prompt of ${longest} tokens and an answer of ${maxTokens} need more than the model's ${positions} positions; ` +
+    `${suite}: a prompt of ${length} tokens and an answer of ${maxTokens} need more than the model's ${positions} positions; ` +
       "give a shorter --context or a smaller --max-tokens",
   );
 }

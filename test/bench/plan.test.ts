@@ -106,11 +106,14 @@ describe("plans of the embedded pair", () => {
         ),
       }),
     );
-    await expect(makePlan(pair, options({ contexts: [32768] }))).rejects.toThrow(
-      expect.objectContaining({
-        code: "context",
-        message: expect.stringMatching(/32768 tokens .* 32768 positions/),
-      }),
-    );
+    // A context that no memory holds is refused before anything is filled.
+    for (const context of [32768, 99_999_999]) {
+      await expect(makePlan(pair, options({ contexts: [context] }))).rejects.toThrow(
+        expect.objectContaining({
+          code: "context",
+          message: expect.stringMatching(`${context} tokens .* 32768 positions`),
+        }),
+      );
+    }
   });
 });
