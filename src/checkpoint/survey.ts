@@ -24,6 +24,8 @@ export interface Shard {
   readonly name: string;
   /** Absent: the file is not there. */
   readonly bytes?: number;
+  /** The first of its header: where its values are is not known for sure. */
+  readonly flaw?: MlxGemmaError;
 }
 
 /** A tensor, and the plain name of the shard that it is in. */
@@ -153,8 +155,8 @@ async function configFilesOf(files: CheckpointFiles): Promise<ConfigFiles> {
 async function weightsOf(files: CheckpointFiles, report: Report): Promise<Weights> {
   const size = await files.size(WEIGHTS);
   if (size !== undefined) {
-    const tensors = await reportingAsync(report, () => headerOf(files, WEIGHTS, size, report));
-    return { shards: [{ name: WEIGHTS, bytes: size }], tensors: tensors ?? NOTHING.tensors, absent: [] };
+    const { shard, header } = await openShard(files, WEIGHTS, size, report);
+    return { shards: [shard], tensors: header ?? NOTHING.tensors, absent: [] };
   }
   const json = await readJsonOf(files, INDEX, INDEX_LIMITS);
   if (json === undefined) {
@@ -170,36 +172,29 @@ async function shardsOf(files: CheckpointFiles, json: unknown, report: Report): 
   const index = files.pathOf(INDEX);
   const shardOf = parseIndex(json, index);
   const names = [...new Set(shardOf.values())].sort();
-  const headers = new Map<string, Map<string, SurveyedTensor> | undefined>();
-  const sizes = new Map<string, number>();
+  const opened = new Map<string, OpenedShard>();
   await inParallel(names, async (name) => {
     const size = await files.size(name);
-    if (size === undefined) return;
-    sizes.set(name, size);
-    headers.set(name, await reportingAsync(report, () => headerOf(files, name, size, report)));
+    if (size !== undefined) opened.set(name, await openShard(files, name, size, report));
   });
   const tensors = new Map<string, SurveyedTensor>();
   const absent: string[] = [];
   for (const [name, shard] of shardOf) {
-    const header = headers.get(shard);
+    const header = opened.get(shard)?.header;
     const info = header?.get(name);
     if (info) tensors.set(name, info);
-    else if (!sizes.has(shard)) absent.push(name);
+    else if (!opened.has(shard)) absent.push(name);
     else if (header) {
-      const elsewhere = names.find((other) => headers.get(other)?.has(name));
+      const elsewhere = names.find((other) => opened.get(other)?.header?.has(name));
       report(misplaced(name, shard, elsewhere, index), name);
     }
   }
   for (const name of absent.filter(isTextTensor)) {
     report(missingShard(shardOf, shardOf.get(name) ?? "", index), name);
   }
-  for (const [shard, header] of headers) tellUnnamed(shard, header, shardOf, files, report);
-  if (sizes.size === names.length) checkTotal(json, tensors, index, report);
-  return {
-    shards: names.map((name) => ({ name, ...(sizes.has(name) ? { bytes: sizes.get(name) ?? 0 } : {}) })),
-    tensors,
-    absent,
-  };
+  for (const [shard, { header }] of opened) tellUnnamed(shard, header, shardOf, files, report);
+  if (opened.size === names.length) checkTotal(json, tensors, index, report);
+  return { shards: names.map((name) => opened.get(name)?.shard ?? { name }), tensors, absent };
 }
 
 function tellUnnamed(
@@ -236,6 +231,27 @@ function checkTotal(
       `metadata.total_size: expected ${bytes}, the bytes of all tensors, found ${said}; download the index and its shards again`,
     ),
   );
+}
+
+interface OpenedShard {
+  readonly shard: Shard;
+  /** Absent: there is none that can be read. */
+  readonly header: ReadonlyMap<string, SurveyedTensor> | undefined;
+}
+
+async function openShard(
+  files: CheckpointFiles,
+  name: string,
+  bytes: number,
+  report: Report,
+): Promise<OpenedShard> {
+  let first: MlxGemmaError | undefined;
+  const noting: Report = (flaw, tensor) => {
+    report(flaw, tensor);
+    first ??= flaw;
+  };
+  const header = await reportingAsync(noting, () => headerOf(files, name, bytes, noting));
+  return { shard: { name, bytes, ...(first ? { flaw: first } : {}) }, header };
 }
 
 async function headerOf(

@@ -4,7 +4,7 @@ import type { SurveyedModel } from "../checkpoint/survey.js";
 import type { MlxGemmaError } from "../errors.js";
 import { warningText } from "../warnings.js";
 import type { LogicalTensor } from "./logical.js";
-import type { Inspected } from "./open.js";
+import { headerFlaw, type Inspected } from "./open.js";
 import type { CheckView } from "./schema.js";
 import { type ReadingOptions, sumUp } from "./stats.js";
 import { decodePlain } from "./values/decode.js";
@@ -14,7 +14,8 @@ const AGAIN = "download the file again";
 
 /**
  * Everything that is wrong with a checkpoint: its headers, index and config, tensors that are missing, unexpected or of
- * another shape, values that are no numbers, and a `token_ordering` that is no permutation.
+ * another shape, values that are no numbers, and a `token_ordering` that is no permutation. Values are not read by a header
+ * that has a flaw.
  *
  * @param readValues whether to read all weights; without, NaN and infinity are not looked for
  */
@@ -23,17 +24,23 @@ export async function check(
   options: ReadingOptions & { readonly readValues: boolean },
 ): Promise<CheckView> {
   const { findings, notes } = unexpected(inspected);
+  const readable = inspected.tensors.filter((tensor) => !headerFlaw(inspected, tensor));
   const all = [
     ...inspected.findings,
     ...findings,
     ...(await orderingFindings(inspected)),
-    ...(options.readValues ? await valueFindings(inspected.tensors, options) : []),
+    ...(options.readValues ? await valueFindings(readable, options) : []),
   ];
   return {
     view: "check",
     checkpoint: inspected.facts,
     findings: all.map(({ code, message }) => ({ code, message })),
-    notes: [...(inspected.model?.warnings ?? []).map(warningText), ...notes, ...absentNote(inspected)],
+    notes: [
+      ...(inspected.model?.warnings ?? []).map(warningText),
+      ...notes,
+      ...absentNote(inspected),
+      ...(options.readValues ? unreadNote(inspected.tensors.length - readable.length) : []),
+    ],
     valuesRead: options.readValues,
   };
 }
@@ -82,11 +89,17 @@ function absentNote({ survey, findings }: Inspected): string[] {
   ];
 }
 
+function unreadNote(tensors: number): string[] {
+  if (tensors === 0) return [];
+  const values = tensors === 1 ? "the values of 1 tensor" : `the values of ${tensors} tensors`;
+  return [`${values} were not read, since the header of their file has a flaw`];
+}
+
 /** Whether the table of a centroid head lists every token once. */
 async function orderingFindings({ model, survey }: Inspected): Promise<MlxGemmaError[]> {
   const planned = model?.kind === "assistant" ? model.plan.tensors.get(TOKEN_ORDERING) : undefined;
   const info = planned && survey.tensors.get(planned.name);
-  if (!info) return [];
+  if (!info || survey.shards.some(({ name, flaw }) => flaw && name === info.shard)) return [];
   const bytes = await survey.files.read(info.shard, info.offset, info.bytes);
   // Into a buffer of its own: elements must stand at multiples of their size.
   const ids = decodePlain(new Uint8Array(bytes), info.dtype);

@@ -1,7 +1,7 @@
 import { elements, type LogicalTensor, sortedByName, wholeOf } from "./logical.js";
 import type { Inspected } from "./open.js";
 import type { Difference, DiffView, ValueError } from "./schema.js";
-import { type ReadingOptions, readAll } from "./stats.js";
+import { type ReadingOptions, readAll, requireSound } from "./stats.js";
 import { matching } from "./tensors.js";
 import { RUN_VALUES, runAt, type Selection } from "./values/encoding.js";
 import { type ErrorSums, mergeErrors, noErrors } from "./values/error-sums.js";
@@ -24,7 +24,7 @@ interface Compared {
  * How two checkpoints differ, tensor by tensor, whatever their packagings call them.
  *
  * @param readValues whether to read all weights, and tell the error of the other's values
- * @throws MlxGemmaError `usage` for a pattern that fits none, `checkpoint` for a file that ends early, `aborted`
+ * @throws MlxGemmaError `usage` for a pattern that fits none, `checkpoint` for a header with a flaw or a file that ends early, `aborted`
  */
 export async function diff(
   inspected: Inspected,
@@ -38,6 +38,11 @@ export async function diff(
     const [own, its] = [ours.get(name), theirs.get(name)];
     return { name, ...(own ? { ours: own } : {}), ...(its ? { theirs: its } : {}) };
   });
+  for (const { ours, theirs } of readValues ? compared : []) {
+    if (!ours || !theirs) continue;
+    requireSound(inspected, ours.tensor);
+    requireSound(other, theirs.tensor);
+  }
   const errors = readValues ? await errorsOf(compared, options) : new Map<string, ErrorSums>();
   return {
     view: "diff",

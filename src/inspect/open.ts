@@ -56,3 +56,14 @@ export function modelOf({ model, findings, facts }: Inspected): SurveyedModel {
     findings[0] ?? new MlxGemmaError("checkpoint", `${facts.name}: expected a Gemma 4 checkpoint, found none`)
   );
 }
+
+/**
+ * The flaw of a header by which a tensor's values would be read: a file that is cut off, say, has some of them elsewhere
+ * or nowhere.
+ */
+export function headerFlaw({ survey }: Inspected, { encoded }: LogicalTensor): MlxGemmaError | undefined {
+  const parts =
+    encoded.kind === "plain" ? [encoded.stored] : [encoded.weight, encoded.scales, encoded.biases];
+  const files = new Set(parts.map((part) => part?.file));
+  return survey.shards.find(({ name, flaw }) => flaw && files.has(survey.files.pathOf(name)))?.flaw;
+}

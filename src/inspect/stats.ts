@@ -1,5 +1,5 @@
 import { elements, type LogicalTensor, wholeOf } from "./logical.js";
-import type { Inspected } from "./open.js";
+import { headerFlaw, type Inspected } from "./open.js";
 import type { Channels, Histogram, StatsView, ValueStats } from "./schema.js";
 import { matching } from "./tensors.js";
 import { patternValues } from "./values/decode.js";
@@ -29,16 +29,24 @@ const SHOWN = 4;
 /**
  * Statistics of the values of every tensor that fits a pattern, packed ones as what they stand for.
  *
- * @throws MlxGemmaError `usage` for a pattern that fits none, `checkpoint` for a file that ends early, `aborted`
+ * @throws MlxGemmaError `usage` for a pattern that fits none, `checkpoint` for a header with a flaw or a file that ends early, `aborted`
  */
 export async function statsOf(
-  { tensors, facts }: Inspected,
+  inspected: Inspected,
   pattern: string | undefined,
   options: ReadingOptions = {},
 ): Promise<StatsView> {
+  const { tensors, facts } = inspected;
   const chosen = matching(tensors, pattern, ({ name }) => name);
+  for (const tensor of chosen) requireSound(inspected, tensor);
   const stats = await sumUp(chosen, { ...options, channels: true }, valueStats);
   return { view: "stats", checkpoint: facts, stats };
+}
+
+/** @throws MlxGemmaError the flaw of the header by which a tensor's values would be read */
+export function requireSound(inspected: Inspected, tensor: LogicalTensor): void {
+  const flaw = headerFlaw(inspected, tensor);
+  if (flaw) throw flaw;
 }
 
 /**

@@ -1,4 +1,4 @@
-import { cpSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpSync, readdirSync, readFileSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { type Inspection, inspection } from "../../src/inspect/schema.js";
@@ -125,6 +125,25 @@ describe("the views", () => {
     expect(headers.code).toBe(0);
     expect(headers.stderr).toMatch(/^mlx-gemma: note: the values were not read/);
     expect((await inspect([folder, "--check", "--headers-only", "-q"])).stderr).toBe("");
+  });
+
+  it("a file that is cut off is told by every view that meets it", async () => {
+    const folder = copyOf(TARGET);
+    truncateSync(join(folder, "model.safetensors"), 1_000_000);
+    const flaw = "expected 22885516 bytes, found 1000000: the file is cut off; download the file again";
+    const json = await inspect([folder, "--check", "--json"]);
+    expect(json.code).toBe(1);
+    expect(readJson(inspection, json.stdout)).toMatchObject({
+      findings: [{ code: "checkpoint", message: `${join(folder, "model.safetensors")}: ${flaw}` }],
+    });
+    const stats = await inspect([folder, "--stats"]);
+    expect(stats).toMatchObject({ code: 3, stdout: "" });
+    expect(stats.stderr).toContain(flaw);
+    const note = `note: ${folder}: 1 flaw in the headers; --check lists them\n`;
+    expect((await inspect([folder])).stderr).toContain(note);
+    const diff = await inspect([TARGET, "--diff", folder]);
+    expect(diff.code).toBe(0);
+    expect(diff.stderr).toContain(note);
   });
 
   it("--stats of one tensor draws its histogram", async () => {

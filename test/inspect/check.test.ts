@@ -3,8 +3,10 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { folderFiles } from "../../src/checkpoint/files.js";
 import { check } from "../../src/inspect/check.js";
+import { diff } from "../../src/inspect/diff.js";
 import { inspectFiles } from "../../src/inspect/open.js";
 import type { CheckView } from "../../src/inspect/schema.js";
+import { statsOf } from "../../src/inspect/stats.js";
 import { copyOf, writeJson } from "../checkpoint/helpers.js";
 import { EMBEDDED } from "../cli/helpers.js";
 
@@ -103,7 +105,39 @@ describe("flaws", () => {
   it("a file that is cut off", async () => {
     const folder = target();
     edit(folder, WEIGHTS, (_, data) => data.subarray(0, data.length - 10));
-    expect(messages(await checked(folder, false))).toEqual([expect.stringMatching(/the file is cut off/)]);
+    const flaw = /expected 22885516 bytes, found 22885506: the file is cut off/;
+    expect(messages(await checked(folder, false))).toEqual([expect.stringMatching(flaw)]);
+    // Values are not looked for where they can't be.
+    const { findings, notes } = await checked(folder);
+    expect(findings).toEqual([{ code: "checkpoint", message: expect.stringMatching(flaw) }]);
+    expect(notes).toEqual([
+      "the values of 160 tensors were not read, since the header of their file has a flaw",
+    ]);
+    const inspected = await inspectFiles(folderFiles(folder));
+    await expect(statsOf(inspected, undefined)).rejects.toThrow(flaw);
+    const sound = await inspectFiles(folderFiles(target()));
+    await expect(diff(sound, inspected, undefined, { readValues: true })).rejects.toThrow(flaw);
+  });
+
+  it("a file that is cut off, with a token_ordering in it", async () => {
+    const folder = assistant();
+    edit(folder, WEIGHTS, (_, data) => data.subarray(0, 100));
+    expect(messages(await checked(folder))).toEqual([expect.stringMatching(/the file is cut off/)]);
+  });
+
+  it("a cut shard leaves the others to be read", async () => {
+    const folder = copyOf(golden("moe", "target"));
+    const [first = "", second = ""] = ["1", "2"].map((n) => `model-0000${n}-of-00002.safetensors`);
+    edit(folder, first, (header, data) => {
+      const [name = ""] = Object.keys(header).filter((key) => entry(header, key).dtype === "BF16");
+      data.writeUInt16LE(0x7fc0, entry(header, name).data_offsets[0]);
+      return undefined;
+    });
+    edit(folder, second, (_, data) => data.subarray(0, -1));
+    expect(messages(await checked(folder))).toEqual([
+      expect.stringMatching(`${second}: expected .* the file is cut off`),
+      expect.stringMatching(`${first}: tensor .* found 1 NaN`),
+    ]);
   });
 
   it("a header that is none", async () => {

@@ -55,6 +55,7 @@ async function viewOf(inspected: Inspected, run: Run, opener: CheckpointOpener):
   if (flags.diff !== undefined) {
     const { diff } = await import("../../inspect/diff.js");
     const other = await opener.open(flags.diff);
+    for (const side of [inspected, other]) tellFlaws(side.facts.name, side.findings.length, run.progress);
     const readValues = flags.stats === true;
     if (readValues) for (const side of [inspected, other]) requireLocal(side);
     return await diff(inspected, other, pattern, { readValues, ...(await reading(run)) });
@@ -105,8 +106,7 @@ async function asText(view: Inspection, flags: InspectFlags): Promise<string> {
 function conclude(view: Inspection, flags: InspectFlags, progress: Progress): void {
   switch (view.view) {
     case "summary":
-      if (view.findings > 0)
-        progress.note(`${countOf(view.findings, "flaw")} in the headers; --check lists them`);
+      tellFlaws(view.checkpoint.name, view.findings, progress);
       return;
     case "tensors":
       if (view.absent.length > 0)
@@ -126,6 +126,10 @@ function conclude(view: Inspection, flags: InspectFlags, progress: Progress): vo
       refuseWarnings(view.warnings, flags);
       return;
   }
+}
+
+function tellFlaws(name: string, flaws: number, progress: Progress): void {
+  if (flaws > 0) progress.note(`${name}: ${countOf(flaws, "flaw")} in the headers; --check lists them`);
 }
 
 function isDifferent({ status, error }: Difference): boolean {
