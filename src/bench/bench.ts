@@ -33,7 +33,7 @@ export async function bench(pair: LoadedPair, plan: Plan, options: BenchOptions)
     complete,
     rows,
     difference,
-    verdict: difference ? failed(difference) : verdictOf(rows),
+    verdict: difference ? failed(difference) : verdictOf(rows, complete),
     comparison: null,
   } as const;
   return earlier ? { ...report, comparison: compareReports(report, earlier.report, earlier) } : report;

@@ -20,8 +20,12 @@ interface Score {
   readonly finding: Finding;
 }
 
-/** Answers the question of a bench: does drafting pay, where, and with which K. */
-export function verdictOf(rows: readonly Row[]): Verdict {
+/**
+ * Answers the question of a bench: does drafting pay, where, and with which K.
+ *
+ * @param complete whether all repetitions are in the rows
+ */
+export function verdictOf(rows: readonly Row[], complete = true): Verdict {
   const all = groupsOf(rows);
   if (all.length === 0) {
     return {
@@ -55,7 +59,7 @@ export function verdictOf(rows: readonly Row[]): Verdict {
       return {
         kind: best.finding,
         draftTokens: null,
-        text: `Too few repetitions to tell: ${listOf(groups, draftTokens)} at K = ${draftTokens}; give --repetitions 5 or more.`,
+        text: `Too few repetitions to tell: ${listOf(groups, draftTokens)} at K = ${draftTokens}; ${complete ? "give --repetitions 5 or more" : "the bench was interrupted"}.`,
       };
     default:
       return elsewhere(groups, best);

@@ -1,3 +1,4 @@
+import { Command } from "commander";
 import { CliCommand, helpColumns, shortDescription } from "./command.js";
 import { benchCommand } from "./commands/bench.js";
 import { chatCommand } from "./commands/chat.js";
@@ -11,6 +12,7 @@ import { quantizeCommand } from "./commands/quantize.js";
 import { reportCommand } from "./commands/report.js";
 import { exitHelp } from "./exit-codes.js";
 import type { Settings } from "./settings/apply.js";
+import { nearest } from "./settings/nearest.js";
 import { versionText } from "./version.js";
 
 /**
@@ -55,7 +57,23 @@ export function makeProgram(settings?: Settings): CliCommand {
       each.settings = settings;
     }
   }
+  main.addCommand(helpCommand(main));
   return main;
+}
+
+/** `mlx-gemma help`: commander's own prints the whole help where there is no such command, and does not say so. */
+function helpCommand(main: CliCommand): Command {
+  return new Command("help")
+    .description("display help for command")
+    .argument("[command]")
+    .allowExcessArguments()
+    .action((_, __, { args }: Command) => {
+      const [command, [stranger]] = commandAt(main, args);
+      if (stranger === undefined || stranger === "help") return command.help();
+      const names = command.commands.map((each) => each.name());
+      const advice = nearest(stranger, names);
+      main.error(`unknown command '${stranger}'${advice === undefined ? "" : ` (${advice})`}`);
+    });
 }
 
 /** A command and those below it. */

@@ -2,6 +2,7 @@ import { isTextTensor } from "../checkpoint/hub/selection.js";
 import { checkpointError, quote } from "../checkpoint/json.js";
 import type { SurveyedModel } from "../checkpoint/survey.js";
 import type { MlxGemmaError } from "../errors.js";
+import { counted } from "../units.js";
 import { warningText } from "../warnings.js";
 import type { LogicalTensor } from "./logical.js";
 import { headerFlaw, type Inspected } from "./open.js";
@@ -91,8 +92,9 @@ function absentNote({ survey, findings }: Inspected): string[] {
 
 function unreadNote(tensors: number): string[] {
   if (tensors === 0) return [];
-  const values = tensors === 1 ? "the values of 1 tensor" : `the values of ${tensors} tensors`;
-  return [`${values} were not read, since the header of their file has a flaw`];
+  return [
+    `the values of ${counted(tensors, "tensor")} were not read, since the header of their file has a flaw`,
+  ];
 }
 
 /** Whether the table of a centroid head lists every token once. */

@@ -105,6 +105,14 @@ describe("the verdict", () => {
     expect(verdictOf([]).kind).toBe("nothing finished");
   });
 
+  it("asks for more repetitions only where there were no more", async () => {
+    const rows = await rowsAt(planOf(groups, [3], 2), () => 2);
+    expect(verdictOf(rows).text).toMatch(/^Too few repetitions to tell: .*; give --repetitions 5 or more\.$/);
+    expect(verdictOf(rows, false).text).toMatch(
+      /^Too few repetitions to tell: .*; the bench was interrupted\.$/,
+    );
+  });
+
   it("leaves out a suite of which no drafted repetition is whole", async () => {
     const rows = await rowsAt(planOf(groups, [3]), () => 2);
     const { text } = verdictOf(

@@ -140,6 +140,7 @@ describe("mlx-gemma bench", () => {
     [["--sampling", "T=0"], /--sampling: expected greedy/],
     [["--sampling", "T=0.7,top-p=2"], /top-p must be a number from 0 to 1; got 2/],
     [["-o", "xml"], /--output: expected table, json, jsonl, csv or md, found "xml"/],
+    [["--json", "-o", "csv"], /option '--json' cannot be used with option '-o, --output <format>'/],
     [["--save", "/"], /--save \/: expected a file, found a folder/],
     [["--save", "/dev/null"], /--save \/dev\/null: expected a file, found no plain file/],
     [

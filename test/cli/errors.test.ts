@@ -166,6 +166,9 @@ describe("a wrong folder", () => {
 
 describe("a wrong command", () => {
   it.each<[string[], RegExp]>([
+    [["help", "nope"], /unknown command 'nope'; see mlx-gemma --help/],
+    [["help", "genrate"], /unknown command 'genrate' \(did you mean generate\?\); see mlx-gemma --help/],
+    [["help", "models", "nope"], /unknown command 'nope'; see mlx-gemma --help/],
     [["genrate", "x"], /unknown command 'genrate' \(Did you mean generate\?\); see mlx-gemma --help/],
     [["--json"], /unknown option '--json'; see mlx-gemma --help/],
     [

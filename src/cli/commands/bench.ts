@@ -24,6 +24,7 @@ export interface BenchFlags extends Omit<PairFlags, "draftTokens"> {
   readonly context?: readonly number[];
   readonly sampling?: readonly GivenSampling[];
   readonly output: OutputFormat;
+  readonly json?: true;
   readonly save?: string;
   readonly html?: string;
   readonly compare?: string;
@@ -90,7 +91,7 @@ export function benchCommand(): CliCommand {
     .addOption(
       choiceOption("-o, --output <format>", "of the result on stdout", OUTPUT_FORMATS).default("table"),
     )
-    .addOption(new Option("--json", "the same as -o json").implies({ output: "json" }))
+    .addOption(new Option("--json", "the same as -o json").conflicts("output"))
     .option("--save <file>", "write all figures as JSON, for --compare and mlx-gemma report")
     .option("--html <file>", "write a page to look at")
     .option("--compare <file>", "hold the figures against a saved run; a regression is exit code 11")

@@ -89,7 +89,8 @@ async function tell(report: Report, flags: BenchFlags, progress: Progress): Prom
     const { benchPage } = await import("../html/bench-page.js");
     writeOutput("--html", flags.html, benchPage(report));
   }
-  await write(formatReport(report, flags.output, colours(flags.color, stdout), columns));
+  const output = flags.json ? "json" : flags.output;
+  await write(formatReport(report, output, colours(flags.color, stdout), columns));
   if (!report.complete && !report.difference) {
     progress.note("interrupted: the figures are of the repetitions that were whole");
   }

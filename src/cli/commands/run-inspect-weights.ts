@@ -1,6 +1,7 @@
 import { MlxGemmaError } from "../../errors.js";
 import type { Inspected } from "../../inspect/open.js";
 import type { Difference, Inspection, PairView } from "../../inspect/schema.js";
+import { counted } from "../../units.js";
 import { refuseWarnings } from "../../warnings.js";
 import { EXIT_FINDINGS } from "../exit-codes.js";
 import { onInterruption } from "../interruption.js";
@@ -110,7 +111,7 @@ function conclude(view: Inspection, flags: InspectFlags, progress: Progress): vo
       return;
     case "tensors":
       if (view.absent.length > 0)
-        progress.note(`${countOf(view.absent.length, "tensor")} in shards that are not there`);
+        progress.note(`${counted(view.absent.length, "tensor")} in shards that are not there`);
       return;
     case "check":
       for (const note of view.notes) progress.note(note);
@@ -129,7 +130,7 @@ function conclude(view: Inspection, flags: InspectFlags, progress: Progress): vo
 }
 
 function tellFlaws(name: string, flaws: number, progress: Progress): void {
-  if (flaws > 0) progress.note(`${name}: ${countOf(flaws, "flaw")} in the headers; --check lists them`);
+  if (flaws > 0) progress.note(`${name}: ${counted(flaws, "flaw")} in the headers; --check lists them`);
 }
 
 function isDifferent({ status, error }: Difference): boolean {
@@ -143,8 +144,4 @@ function requireFit({ rules }: PairView): void {
     "pair",
     `target and assistant do not fit: ${broken.map(({ what }) => what).join(", ")}; give the assistant that was made for this target`,
   );
-}
-
-function countOf(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }

@@ -1,7 +1,7 @@
 import { arch, availableParallelism, cpus, loadavg, release, totalmem, type } from "node:os";
 import { addon } from "../../mlx/addon.js";
 import { readBandwidth } from "../../mlx/read-bandwidth.js";
-import { size } from "../../units.js";
+import { counted, size } from "../../units.js";
 import type { Look } from "./report.js";
 
 /** Below this the smallest published model in 4 bit does not fit. */
@@ -33,7 +33,7 @@ export const MACHINE: readonly Look[] = [
       const cores = availableParallelism();
       const kernels = addon().kernels();
       const load = loadavg()[0] ?? 0;
-      const found = `${model}, ${cores} logical cores, load ${load.toFixed(1)}, kernels: ${kernels}`;
+      const found = `${model}, ${counted(cores, "logical core")}, load ${load.toFixed(1)}, kernels: ${kernels}`;
       const facts = { model, cores, kernels, load };
       if (kernels === "scalar") {
         const cure = process.env.MLX_GEMMA_ISA

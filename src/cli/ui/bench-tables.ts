@@ -1,6 +1,6 @@
 import type { Figure, Report, Row } from "../../bench/report.js";
 import { labelsOf } from "../../bench/verdict.js";
-import { size } from "../../units.js";
+import { counted, size } from "../../units.js";
 import { withShortHome } from "./home.js";
 
 /** One table of a report, as texts. */
@@ -115,9 +115,9 @@ export function aboutLines({ about, settings, exact }: Report): string[] {
   const { versions } = about;
   return [
     withShortHome(`${settings.model}, drafted by ${settings.assistant ?? "nobody"}; exact: ${exact}`),
-    `${about.cpu}, ${about.cores} cores, ${about.device}, ${about.kernels} kernels; memory is read at ${size(about.readBandwidth)}/s`,
+    `${about.cpu}, ${counted(about.cores, "core")}, ${about.device}, ${about.kernels} kernels; memory is read at ${size(about.readBandwidth)}/s`,
     `mlx-gemma ${versions.mlxGemma}, MLX ${versions.mlx}, Node.js ${versions.node}; ${about.date}`,
-    `answers of at most ${settings.maxTokens} tokens, ${settings.repetitions} repetitions, plain and drafted in turn`,
+    `answers of at most ${settings.maxTokens} tokens, ${counted(settings.repetitions, "repetition")}, plain and drafted in turn`,
   ];
 }
 
