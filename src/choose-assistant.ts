@@ -1,3 +1,4 @@
+import { resolve } from "node:path";
 import {
   type AssistantCheckpoint,
   checkPair,
@@ -8,8 +9,11 @@ import {
   openAssistant,
   type TargetCheckpoint,
 } from "./checkpoint/index.js";
+import { checkpointError } from "./checkpoint/json.js";
+import { isPresent } from "./checkpoint/plain-file.js";
 import type { FloatDtype } from "./checkpoint/types.js";
 import { type ErrorCode, MlxGemmaError } from "./errors.js";
+import { nearest } from "./nearest.js";
 import type { Warning, WarningCode } from "./warnings.js";
 import { requireMemory } from "./weights-memory.js";
 
@@ -49,6 +53,7 @@ export async function chooseAssistant(
   } catch (error) {
     return plain(error, NOT_THERE, "no-assistant");
   }
+  if (!found && /^\w+$/.test(draft) && !isPresent(draft)) throw noSuchDraft(draft);
   const folder = found?.folder ?? (await locateCheckpoint(draft, hub));
   try {
     const assistant = openAssistant(folder);
@@ -58,4 +63,12 @@ export async function chooseAssistant(
   } catch (error) {
     return plain(error, NOT_USABLE, "assistant-refused");
   }
+}
+
+function noSuchDraft(draft: string): MlxGemmaError {
+  const words = ["assistant", "auto", "none"];
+  return checkpointError(
+    resolve(draft),
+    `expected the folder of an assistant, found nothing there; ${nearest(draft, words) ?? "check the path"}; words that draft takes: ${words.join(", ")}`,
+  );
 }

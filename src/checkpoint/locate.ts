@@ -86,8 +86,7 @@ export function findAssistant(targetFolder: string): FoundAssistant | undefined 
  */
 export function noAssistant(targetFolder: string, elsewhere: readonly string[] = []): MlxGemmaError {
   const folder = resolve(targetFolder);
-  const [first, ...others] = candidatesBeside(folder);
-  const places = [`${first}${others.length > 0 ? ` and ${others.length} like it` : ""}`, ...elsewhere];
+  const places = [[...new Set(candidatesBeside(folder))].join(", "), ...elsewhere];
   return checkpointError(
     folder,
     `expected its assistant at ${places.join(", or ")}, or named by "assistant" in config.json, found none; ` +

@@ -1,4 +1,5 @@
 import { Command } from "commander";
+import { nearest } from "../nearest.js";
 import { CliCommand, helpColumns, shortDescription } from "./command.js";
 import { benchCommand } from "./commands/bench.js";
 import { chatCommand } from "./commands/chat.js";
@@ -12,7 +13,6 @@ import { quantizeCommand } from "./commands/quantize.js";
 import { reportCommand } from "./commands/report.js";
 import { exitHelp } from "./exit-codes.js";
 import type { Settings } from "./settings/apply.js";
-import { nearest } from "./settings/nearest.js";
 import { versionText } from "./version.js";
 
 /**

@@ -1,5 +1,5 @@
 import { mkdirSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { hubEnvironment } from "../../src/checkpoint/hub/index.js";
 import {
@@ -99,7 +99,7 @@ describe("the assistant that belongs to a target", () => {
     const root = make("e4b");
     expect(findAssistant(join(root, "e4b"))).toBeUndefined();
     const { message } = await rejected("checkpoint", locateAssistant(join(root, "e4b"), { offline: true }));
-    expect(message).toContain(`${join(root, "e4b-assistant")} and `);
+    expect(message).toContain(`${join(root, "e4b-assistant")}, ${join(root, "assistant")}, or named by`);
     expect(message).not.toContain("the hub");
   });
 });
@@ -171,5 +171,7 @@ describe("what a user names", () => {
     writeJson(folder, "config.json", {});
     const { message } = await rejected("checkpoint", locateAssistant(folder, options));
     expect(message).toContain("or the hub as google/gemma-4-E4B-it-assistant, or named by");
+    const beside = [`${folder}-assistant`, join(dirname(folder), "assistant")];
+    for (const place of beside) expect(message).toContain(`${place}, `);
   });
 });

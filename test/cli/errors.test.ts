@@ -119,6 +119,12 @@ describe("a wrong folder", () => {
       /nowhere: expected .* found nothing there; check/,
     ],
     [
+      "of a misspelt word as --draft",
+      () => ["--draft", "asistant"],
+      3,
+      /asistant: expected .* nothing there; did you mean assistant\?; words that draft takes: assistant, auto, none/,
+    ],
+    [
       "that is empty",
       () => ["--model", broken("empty")],
       3,

@@ -54,7 +54,7 @@ describe("generate --model org/name", () => {
       ["-m", ID, "--offline"],
       {},
       9,
-      /gemma-4-E2B-it: expected it whole in the cache .* --offline forbids/,
+      /gemma-4-E2B-it: expected it whole in the cache .* the option offline forbids .*; run mlx-gemma pull/,
     ],
     [
       "HF_HUB_OFFLINE",

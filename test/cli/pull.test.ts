@@ -69,6 +69,18 @@ describe("pull", () => {
     );
   });
 
+  it.each<[string, string[], Record<string, string>, number, string]>([
+    ["an assistant that can't be", [ID, "--draft", "bogus"], {}, 2, 'found "bogus"'],
+    ["a misspelt word", [ID, "--draft", "asistant"], {}, 2, 'found "asistant"; did you mean assistant?'],
+    ["no network by choice", [ID], { HF_HUB_OFFLINE: "1" }, 9, "found nothing; do without HF_HUB_OFFLINE"],
+  ])("%s is refused before the hub is asked", async (_, args, env, code, end) => {
+    fix.hub.add(ID, REPO);
+    const outcome = await mlxGemma(["pull", ...args], { env: { ...fix.env, ...env } });
+    expect(outcome).toMatchObject({ code, stdout: "", stderr: expect.stringMatching(/^[^\n]+\n$/) });
+    expect(outcome.stderr.endsWith(`${end}\n`)).toBe(true);
+    expect(fix.hub.seen).toEqual([]);
+  });
+
   it("--draft org/name brings that one, --revision is the target's", async () => {
     const dev = fix.hub.add(ID, REPO, "dev");
     const other = fix.hub.add("someone/drafter", assistantFiles);

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { JSON_SCHEMAS, type JsonOf } from "../../src/cli/json-schemas.js";
-import { nearest } from "../../src/cli/settings/nearest.js";
+import { nearest } from "../../src/nearest.js";
 import { mlxGemma, readJson } from "./helpers.js";
 
 let folder: string;

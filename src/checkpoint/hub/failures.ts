@@ -130,7 +130,7 @@ export function networkError(
   if (NO_NETWORK.includes(code)) {
     const advice = proxy
       ? "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
-      : "check the network (HTTPS_PROXY, HF_ENDPOINT), or give --offline to use what the cache has";
+      : "check the network (HTTPS_PROXY, HF_ENDPOINT), or set HF_HUB_OFFLINE=1 to use what the cache has";
     return hubError(where, `${host} can't be reached (${code}); ${advice}`, options);
   }
   const what = code || printable(error instanceof Error ? error.message : String(error));

@@ -65,7 +65,7 @@ export async function resolveRepo(text: string, options: ResolveOptions = {}): P
   ) {
     return { id: ref.id, revision, commit, folder: found.folder, downloaded: 0 };
   }
-  if (offline) throw notCached(repo, revision, found.commit, found.missing, options.offline === true);
+  if (offline) throw notCached(repo, revision, found, options);
   throwIfDownloadAborted(options.signal);
   const onProgress = options.onProgress ?? (() => {});
   const client = new HubClient(environment, options.signal, (reason, { file }) =>
@@ -112,16 +112,17 @@ export async function resolveFirst(
 function notCached(
   repo: RepoFolder,
   revision: string,
-  commit: string | undefined,
-  missing: readonly string[],
-  asked: boolean,
+  { commit, missing }: ReturnType<typeof lookUp>,
+  { offline: asked, refresh }: ResolveOptions,
 ): MlxGemmaError {
   const name = describeRepo({ id: repo.id, revision });
-  const why = asked ? "--offline" : "HF_HUB_OFFLINE";
+  const why = asked ? "the option offline" : "HF_HUB_OFFLINE";
   const rest = missing.length > 1 ? ` and ${missing.length - 1} more` : "";
   const found = commit === undefined ? "nothing" : `a part (${missing[0]}${rest} is missing)`;
+  // Who asks the hub anew wants to download it here and now.
+  const advice = refresh ? `do without ${why}` : `run mlx-gemma pull ${name} with a network first`;
   return hubError(
     name,
-    `expected it whole in the cache (${repo.folder}), as ${why} forbids the network, found ${found}; run mlx-gemma pull ${name} with a network first`,
+    `expected it whole in the cache (${repo.folder}), as ${why} forbids the network, found ${found}; ${advice}`,
   );
 }

@@ -7,12 +7,15 @@ import {
 } from "../../checkpoint/hub/index.js";
 import { assistantCandidates } from "../../checkpoint/known-pairs.js";
 import { MlxGemmaError } from "../../errors.js";
+import { nearest } from "../../nearest.js";
 import { size } from "../../units.js";
 import { onInterruption } from "../interruption.js";
 import { write, writeJson } from "../stdout.js";
 import { downloadBar } from "../ui/download-bar.js";
 import { openProgress, type Progress } from "../ui/progress.js";
 import type { PullFlags } from "./pull.js";
+
+const DRAFT_WORDS = ["assistant", "none"];
 
 /** Runs `mlx-gemma pull`. Sets the exit code when it was interrupted; an error is thrown. */
 export async function runPull(repository: string, flags: PullFlags): Promise<void> {
@@ -21,6 +24,14 @@ export async function runPull(repository: string, flags: PullFlags): Promise<voi
     throw new MlxGemmaError(
       "usage",
       `expected a repository such as google/gemma-4-E2B-it, found ${JSON.stringify(repository)}`,
+    );
+  }
+  const { draft } = flags;
+  if (!DRAFT_WORDS.includes(draft) && !parseRepoId(draft)) {
+    const advice = nearest(draft, DRAFT_WORDS);
+    throw new MlxGemmaError(
+      "usage",
+      `--draft: expected ${DRAFT_WORDS.join(", ")} or a repository such as google/gemma-4-E2B-it-assistant, found ${JSON.stringify(draft)}${advice === undefined ? "" : `; ${advice}`}`,
     );
   }
   const progress = await openProgress({ quiet: flags.quiet === true, color: flags.color });

@@ -1,11 +1,11 @@
 import { readUserFile } from "../../bench/read-file.js";
 import { describe, oneLine, quote } from "../../checkpoint/json.js";
 import { MlxGemmaError } from "../../errors.js";
+import { nearest } from "../../nearest.js";
 import * as z from "../../zod.js";
 import type { CliCommand } from "../command.js";
 import type { ConfigFile, Section, SettingValue } from "./apply.js";
 import { isForFile, settingName } from "./names.js";
-import { nearest } from "./nearest.js";
 
 const MAX_BYTES = 2 ** 20;
 const VALUE_WORDS = "true or false, a number, a text, or a list of these";

@@ -46,7 +46,7 @@ describe("a snapshot in the cache", () => {
     expect(listCached(cache)).toMatchObject([{ missing: [name] }]);
     await expect(offline("org/name")).rejects.toThrow(
       new RegExp(
-        `^org/name: .*--offline forbids the network, found a part \\(${name} is missing\\); .*pull org/name`,
+        `^org/name: .*the option offline forbids the network, found a part \\(${name} is missing\\); .*pull org/name`,
       ),
     );
   });

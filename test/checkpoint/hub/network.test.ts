@@ -19,7 +19,7 @@ describe("no way to the hub", () => {
     const { port } = server.address() as AddressInfo;
     await new Promise((resolve) => server.close(resolve));
     expect(await failure("hub", at({ HF_ENDPOINT: `http://127.0.0.1:${port}` }))).toMatch(
-      /can't be reached \(ECONNREFUSED\); check the network .*--offline/,
+      /can't be reached \(ECONNREFUSED\); check the network .*HF_HUB_OFFLINE=1/,
     );
   });
 
