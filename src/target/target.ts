@@ -35,11 +35,11 @@ export interface TargetSession extends Disposable {
   readonly position: number;
   /** Processes the prompt; resolves to the (evaluated) output of its last position. */
   prefill(tokens: Int32Array, options?: PrefillOptions): Promise<StepOutput>;
-  /** Processes T ≤ maxBlock tokens, int32 (1, T), as one graph; nothing is evaluated here. */
+  /** Processes tokens, int32 (1, T), as one graph; nothing is evaluated here. */
   step(tokens: MlxArray): StepOutput;
   /** Arrays to evaluate together with the last step's output, so that the caches are written. */
   pending(): MlxArray[];
-  /** Of the last step's T tokens keeps the first `n`. */
+  /** Of the last step's T tokens keeps the first `n`: all, or all but at most `maxBlock`. */
   keep(n: number): void;
   /**
    * From now on `rewind` can come back to here, and mostly to a few tokens before, whatever is processed in between.
@@ -60,7 +60,7 @@ export interface Target extends Disposable {
   readonly vocabSize: number;
   readonly hiddenSize: number;
   readonly maxPositionEmbeddings: number;
-  /** `maxBlock`: the largest step whose tail `keep` may drop, K + 1. */
+  /** `maxBlock`: the most tokens of a step that `keep` may drop; K + 1 is enough. */
   openSession(maxBlock: number): TargetSession;
   /** `embed_tokens[ids] * sqrt(hidden_size)`: int32 (1, T) → (1, T, H). */
   embed(tokens: MlxArray): MlxArray;
