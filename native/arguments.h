@@ -11,6 +11,7 @@
 #include "array.h"
 #include "guard.h"
 #include "kernels/blocks.h"
+#include "kernels/sampling.h"
 
 namespace mlx_gemma {
 
@@ -87,16 +88,40 @@ class Arguments {
 
   mx::Dtype dtype(size_t i) const { return ParseDtype(info_[i]); }
 
-  /** A random key: two uint32. */
-  mx::array key(size_t i) const {
-    if (!info_[i].IsArray()) throw std::invalid_argument("expected a key of two numbers");
+  /** NativeDistribution[] */
+  std::vector<kernels::DraftDistribution> distributions(size_t i) const {
+    if (!info_[i].IsArray()) throw std::invalid_argument("expected a list of distributions");
     const auto list = info_[i].As<Napi::Array>();
-    const auto word = [&](uint32_t j) { return Napi::Value(list.Get(j)).ToNumber().Uint32Value(); };
-    const uint32_t words[] = {word(0), word(1)};
-    return mx::array(words, {2}, mx::uint32);
+    std::vector<kernels::DraftDistribution> result;
+    for (uint32_t j = 0; j < list.Length(); ++j) {
+      const Napi::Object one = Napi::Value(list.Get(j)).ToObject();
+      const Napi::Value tokens = one.Get("tokens");
+      result.push_back(
+          {.probabilities = UnwrapArray(one.Get("probabilities")),
+           .candidates = tokens.IsUndefined() ? std::nullopt : std::optional(UnwrapArray(tokens))});
+    }
+    return result;
+  }
+
+  /** Two uint32. */
+  kernels::RandomKey key(size_t i) const { return ParseKey(info_[i]); }
+
+  std::vector<kernels::RandomKey> keys(size_t i) const {
+    if (!info_[i].IsArray()) throw std::invalid_argument("expected a list of keys");
+    const auto list = info_[i].As<Napi::Array>();
+    std::vector<kernels::RandomKey> result;
+    for (uint32_t j = 0; j < list.Length(); ++j) result.push_back(ParseKey(list.Get(j)));
+    return result;
   }
 
  private:
+  static kernels::RandomKey ParseKey(const Napi::Value& value) {
+    if (!value.IsArray()) throw std::invalid_argument("expected a key of two numbers");
+    const auto list = value.As<Napi::Array>();
+    const auto word = [&](uint32_t j) { return Napi::Value(list.Get(j)).ToNumber().Uint32Value(); };
+    return {word(0), word(1)};
+  }
+
   const Napi::CallbackInfo& info_;
 };
 

@@ -8,8 +8,8 @@
 
 #include "arguments.h"
 #include "kernels/centroid.h"
+#include "kernels/sampling.h"
 #include "mlx/ops.h"
-#include "mlx/random.h"
 
 namespace mlx_gemma {
 
@@ -22,13 +22,7 @@ void DefineElementwise(Napi::Object ops) {
   Define<[](const Arguments& a) { return mx::subtract(a.array(0), a.array(1)); }>(ops, "subtract");
   Define<[](const Arguments& a) { return mx::multiply(a.array(0), a.array(1)); }>(ops, "multiply");
   Define<[](const Arguments& a) { return mx::divide(a.array(0), a.array(1)); }>(ops, "divide");
-  Define<[](const Arguments& a) { return mx::maximum(a.array(0), a.array(1)); }>(ops, "maximum");
-  Define<[](const Arguments& a) { return mx::minimum(a.array(0), a.array(1)); }>(ops, "minimum");
-  Define<[](const Arguments& a) { return mx::less(a.array(0), a.array(1)); }>(ops, "less");
-  Define<[](const Arguments& a) { return mx::greater_equal(a.array(0), a.array(1)); }>(ops, "greaterEqual");
-  Define<[](const Arguments& a) { return mx::where(a.array(0), a.array(1), a.array(2)); }>(ops, "where");
   Define<[](const Arguments& a) { return mx::exp(a.array(0)); }>(ops, "exp");
-  Define<[](const Arguments& a) { return mx::log(a.array(0)); }>(ops, "log");
   Define<[](const Arguments& a) { return mx::tanh(a.array(0)); }>(ops, "tanh");
   Define<[](const Arguments& a) { return mx::astype(a.array(0), a.dtype(1)); }>(ops, "astype");
 }
@@ -37,11 +31,6 @@ void DefineMakers(Napi::Object ops) {
   Define<[](const Arguments& a) { return mx::array(a.number(0), a.dtype(1)); }>(ops, "scalar");
   Define<[](const Arguments& a) { return mx::zeros(a.shape(0), a.dtype(1)); }>(ops, "zeros");
   Define<[](const Arguments& a) { return mx::arange(a.number(0), a.number(1), a.dtype(2)); }>(ops, "arange");
-  Define<[](const Arguments& a) { return mx::random::uniform(a.shape(0), mx::float32, a.key(1)); }>(
-      ops, "randomUniform");
-  Define<[](const Arguments& a) {
-    return mx::astype(mx::random::categorical(a.array(0), -1, a.key(1)), mx::int32);
-  }>(ops, "randomCategorical");
 }
 
 void DefineShapes(Napi::Object ops) {
@@ -61,9 +50,6 @@ void DefineReductions(Napi::Object ops) {
   Define<[](const Arguments& a) { return mx::sum(a.array(0), a.integer(1), a.flag(2)); }>(ops, "sum");
   Define<[](const Arguments& a) { return mx::max(a.array(0), a.integer(1), a.flag(2)); }>(ops, "max");
   Define<[](const Arguments& a) { return mx::min(a.array(0), a.integer(1), a.flag(2)); }>(ops, "min");
-  Define<[](const Arguments& a) { return mx::cumsum(a.array(0), a.integer(1)); }>(ops, "cumsum");
-  Define<[](const Arguments& a) { return mx::softmax(a.array(0), a.integer(1), true); }>(ops, "softmax");
-  Define<[](const Arguments& a) { return mx::sort(a.array(0), a.integer(1)); }>(ops, "sort");
   Define<[](const Arguments& a) { return mx::argsort(a.array(0), a.integer(1)); }>(ops, "argsort");
   Define<[](const Arguments& a) { return mx::argpartition(a.array(0), a.integer(1), a.integer(2)); }>(
       ops, "argpartition");
@@ -104,6 +90,22 @@ void DefineKernels(Napi::Object ops) {
   }>(ops, "clusterScores");
 }
 
+void DefineSampling(Napi::Object ops) {
+  Define<[](const Arguments& a) {
+    return kernels::probabilities(a.array(0), {.temperature = static_cast<float>(a.number(1)),
+                                               .top_k = a.integer(2),
+                                               .top_p = a.number(3),
+                                               .min_p = a.number(4)});
+  }>(ops, "probabilities");
+  Define<[](const Arguments& a) { return kernels::draw(a.array(0), a.optional_array(1), a.key(2)); }>(ops,
+                                                                                                      "draw");
+  Define<[](const Arguments& a) {
+    std::optional<kernels::Drafts> drafts;
+    if (const std::optional<mx::array> tokens = a.optional_array(1)) drafts = {*tokens, a.distributions(2)};
+    return kernels::judge(a.array(0), drafts, a.keys(3), a.keys(4));
+  }>(ops, "judge");
+}
+
 }  // namespace
 
 void RegisterOps(Napi::Env env, Napi::Object exports) {
@@ -114,6 +116,7 @@ void RegisterOps(Napi::Env env, Napi::Object exports) {
   DefineReductions(ops);
   DefineKernels(ops);
   DefineMatrices(ops);
+  DefineSampling(ops);
   exports.Set("ops", ops);
 }
 

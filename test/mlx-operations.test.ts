@@ -4,3 +4,5 @@ const { addon } = await import("../src/mlx/addon.js");
 if (addon().kernels() !== "mlx") throw new Error("MLX_GEMMA_ISA=mlx was not heard");
 await import("./target/golden.test.js");
 await import("./drafter/golden.test.js");
+await import("./mlx/ops.test.js");
+await import("./speculative/cuts.test.js");

@@ -29,6 +29,8 @@ set(MLX_GEMMA_KERNEL_SOURCES
     ${_kernels}/per_layer_inputs.cpp
     ${_kernels}/quantized.cpp
     ${_kernels}/rope.cpp
+    ${_kernels}/sampling.cpp
+    ${_kernels}/sampling_operations.cpp
     ${_kernels}/thread_pool.cpp
     ${_kernels}/weight_view.cpp)
 
@@ -70,5 +72,6 @@ set(MLX_GEMMA_KERNEL_TEST_SOURCES
     ${_kernels}/test/planted.cpp
     ${_kernels}/test/pool_test.cpp
     ${_kernels}/test/products_test.cpp
-    ${_kernels}/test/quantized_test.cpp)
+    ${_kernels}/test/quantized_test.cpp
+    ${_kernels}/test/sampling_test.cpp)
 set(MLX_GEMMA_KERNEL_BENCH_SOURCES ${_kernels}/test/bench_context.cpp ${_kernels}/test/kernels_bench.cpp)

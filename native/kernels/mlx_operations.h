@@ -2,8 +2,10 @@
 #pragma once
 
 #include <optional>
+#include <vector>
 
 #include "kernels.h"
+#include "sampling.h"
 
 namespace mlx_gemma::kernels::operations {
 
@@ -24,5 +26,9 @@ array gelu_multiply(const array& gate, const array& up);
 array rms_norm(const array& x, const std::optional<array>& weight, float eps);
 array rope_table(const array& inverse_frequencies, int position, int rows, mlx::core::Dtype dtype);
 array rope(const array& x, const array& table);
+array probabilities(const array& logits, const Cuts& cuts);
+array draw(const array& probabilities, const std::optional<array>& tokens, const RandomKey& key);
+array judge(const array& p, const std::optional<Drafts>& drafts, const std::vector<RandomKey>& accept,
+            const std::vector<RandomKey>& next);
 
 }  // namespace mlx_gemma::kernels::operations

@@ -36,6 +36,7 @@ constexpr RowFunctions functions(const char* name) {
       .softcap = MLX_GEMMA_EACH_TYPE(softcap),
       .scale = MLX_GEMMA_EACH_TYPE(scale),
       .argmax = MLX_GEMMA_EACH_TYPE(argmax),
+      .exponentials = exponentials<V>,
       .rms_norm = MLX_GEMMA_EACH_TYPE(rms_norm),
       .rope_table = MLX_GEMMA_EACH_TYPE(rope_table),
       .rope_row = MLX_GEMMA_EACH_TYPE(rope_row),

@@ -150,6 +150,16 @@ int argmax(const void* x, int count) {
   return 0;  // No element is a number.
 }
 
+template <class V>
+void exponentials(const float* x, int count, float largest, float* out) {
+  const typename V::Float most = V::splat(largest);
+  each_group<V>(static_cast<std::size_t>(count), [&](std::size_t k, int n) {
+    typename V::Float a, b;
+    load_group<V>(x + k, n, a, b);
+    store_group<V>(out + k, n, exponential<V>(V::subtract(a, most)), exponential<V>(V::subtract(b, most)));
+  });
+}
+
 template <class V, class T>
 void rms_norm(const void* x, const void* weight, int count, float eps, void* out) {
   const T* p = static_cast<const T*>(x);

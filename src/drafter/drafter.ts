@@ -1,19 +1,20 @@
 import type { MlxArray } from "../mlx/array.js";
+import type { NativeDistribution, RandomKey } from "../mlx/native.js";
 import type { SharedKv } from "../target/target.js";
 
 /** How the drafter picks: the most likely candidate, or a draw from its processed distribution. */
 export type DraftPicker =
   | {
       readonly kind: "greedy";
-      /** Given where somebody wants to know how likely the drafts were: log probabilities of float32 logits (1, C). */
-      readonly logProbabilities?: (logits: MlxArray) => MlxArray;
+      /** Given where somebody wants to know how likely the drafts were: float32 probabilities of logits (1, C). */
+      readonly probabilities?: (logits: MlxArray) => MlxArray;
     }
   | {
       readonly kind: "sample";
-      /** Turns float32 logits (1, C) into log probabilities after temperature, top-k, top-p, min-p. */
-      readonly logProbabilities: (logits: MlxArray) => MlxArray;
+      /** Turns logits (1, C) into float32 probabilities after temperature, top-k, top-p, min-p. */
+      readonly probabilities: (logits: MlxArray) => MlxArray;
       /** Key of the draw for the token at absolute position `position`. */
-      readonly key: (position: number) => readonly [number, number];
+      readonly key: (position: number) => RandomKey;
     };
 
 /** Everything a proposal depends on; the drafter itself holds weights and configuration only. */
@@ -31,17 +32,14 @@ export interface DraftContext {
   readonly pick: DraftPicker;
 }
 
-/** The drafter's distribution of one step: `probabilities` float32 (1, C) over `tokens` int32 (1, C), or over the whole vocabulary. */
-export interface DraftDistribution {
-  readonly tokens?: MlxArray;
-  readonly probabilities: MlxArray;
-}
+/** The drafter's distribution of one step. */
+export type DraftDistribution = NativeDistribution;
 
 /** K lazy draft tokens. */
 export interface Proposal {
   /** int32 (1, K); absent when nothing is proposed. */
   readonly tokens?: MlxArray;
-  /** q of each step, where the picker has `logProbabilities`. */
+  /** q of each step, where the picker has `probabilities`. */
   readonly distributions: readonly DraftDistribution[];
 }
 

@@ -7,7 +7,7 @@ import type { HeadScores } from "./head.js";
 export interface Picked {
   /** int32 (1, 1). */
   readonly token: MlxArray;
-  /** q, where the picker has `logProbabilities`. */
+  /** q, where the picker has `probabilities`. */
   readonly distribution?: DraftDistribution;
 }
 
@@ -17,19 +17,15 @@ export interface Picked {
  * @param position absolute position of the token that is picked, for its random key
  */
 export function pickToken({ logits, tokens }: HeadScores, picker: DraftPicker, position: number): Picked {
-  const logQ = picker.logProbabilities?.(ops.astype(logits, "float32"));
-  const drawn =
-    picker.kind === "sample" && logQ ? ops.randomCategorical(logQ, picker.key(position)) : undefined;
+  const probabilities = picker.probabilities?.(logits);
+  const token =
+    picker.kind === "sample" && probabilities
+      ? ops.draw(probabilities, tokens ?? null, picker.key(position))
+      : largest(logits, tokens);
   return {
-    token: drawn ? tokenAt(tokens, drawn) : largest(logits, tokens),
-    ...(logQ ? { distribution: { probabilities: ops.exp(logQ), ...(tokens ? { tokens } : {}) } } : {}),
+    token,
+    ...(probabilities ? { distribution: { probabilities, ...(tokens ? { tokens } : {}) } } : {}),
   };
-}
-
-/** The token at a place (1) among candidates, or in the whole vocabulary: int32 (1, 1). */
-function tokenAt(tokens: MlxArray | undefined, place: MlxArray): MlxArray {
-  const column = ops.reshape(place, [1, 1]);
-  return tokens ? ops.takeAlongAxis(tokens, column, 1) : column;
 }
 
 function largest(logits: MlxArray, tokens: MlxArray | undefined): MlxArray {

@@ -78,19 +78,22 @@ export interface NativeDecoderLayer {
   dispose(): void;
 }
 
+/** `probabilities` float32 (1, C) over `tokens` int32 (1, C), or over the whole vocabulary. */
+export interface NativeDistribution {
+  readonly tokens?: NativeArray;
+  readonly probabilities: NativeArray;
+}
+
+/** Two uint32 that a draw depends on. */
+export type RandomKey = readonly [number, number];
+
 /** Graph-building operations. All are lazy; shapes are checked by MLX, its message becomes the error. */
 export interface NativeOps {
   add(a: NativeArray, b: NativeArray): NativeArray;
   subtract(a: NativeArray, b: NativeArray): NativeArray;
   multiply(a: NativeArray, b: NativeArray): NativeArray;
   divide(a: NativeArray, b: NativeArray): NativeArray;
-  maximum(a: NativeArray, b: NativeArray): NativeArray;
-  minimum(a: NativeArray, b: NativeArray): NativeArray;
-  less(a: NativeArray, b: NativeArray): NativeArray;
-  greaterEqual(a: NativeArray, b: NativeArray): NativeArray;
-  where(condition: NativeArray, a: NativeArray, b: NativeArray): NativeArray;
   exp(a: NativeArray): NativeArray;
-  log(a: NativeArray): NativeArray;
   tanh(a: NativeArray): NativeArray;
   /** A scalar of `dtype`, shape (). */
   scalar(value: number, dtype: Dtype): NativeArray;
@@ -109,9 +112,6 @@ export interface NativeOps {
   sum(a: NativeArray, axis: number, keepdims: boolean): NativeArray;
   max(a: NativeArray, axis: number, keepdims: boolean): NativeArray;
   min(a: NativeArray, axis: number, keepdims: boolean): NativeArray;
-  cumsum(a: NativeArray, axis: number): NativeArray;
-  softmax(a: NativeArray, axis: number): NativeArray;
-  sort(a: NativeArray, axis: number): NativeArray;
   argsort(a: NativeArray, axis: number): NativeArray;
   /** Place of the largest value of each row, the first among equals: floats (…, n) → int32 (…). */
   argmax(a: NativeArray): NativeArray;
@@ -144,10 +144,36 @@ export interface NativeOps {
     chosen: NativeArray,
     clusters: number,
   ): NativeArray[];
-  /** Uniform float32 in [0, 1) of `shape`, from a key of two uint32 (threefry: the same key, the same numbers). */
-  randomUniform(shape: readonly number[], key: readonly [number, number]): NativeArray;
-  /** int32 draws over the last axis of `logits` (log probabilities, -inf allowed), by Gumbel-max with `key`. */
-  randomCategorical(logits: NativeArray, key: readonly [number, number]): NativeArray;
+  /**
+   * `softmax(logits / temperature)` after the cuts, each a threshold: top-k (0: none), then top-p (1: none), then min-p
+   * (0: none). (…, n) → float32 (…, n), 0 where they cut.
+   */
+  probabilities(
+    logits: NativeArray,
+    temperature: number,
+    topK: number,
+    topP: number,
+    minP: number,
+  ): NativeArray;
+  /**
+   * A token with the probability that it has: `probabilities` float32 (1, C), `tokens` int32 (1, C), or null for the place
+   * itself → int32 (1, 1). The same key (two uint32) draws the same.
+   */
+  draw(probabilities: NativeArray, tokens: NativeArray | null, key: RandomKey): NativeArray;
+  /**
+   * Speculative sampling of K drafts, int32 (1, K), or null for none, against p, float32 (…, K + 1, V): the drafts, a flag
+   * for each, the K + 1 tokens to go on with → int32 (3K + 1).
+   *
+   * @param distributions what each draft was drawn from
+   * @param accept a key for each draft, @param next one for each row of p
+   */
+  judge(
+    p: NativeArray,
+    drafts: NativeArray | null,
+    distributions: readonly NativeDistribution[],
+    accept: readonly RandomKey[],
+    next: readonly RandomKey[],
+  ): NativeArray;
 }
 
 /** Counters since the addon was loaded (per JavaScript environment). */

@@ -1,6 +1,14 @@
 import { addon } from "./addon.js";
 import { guarded, type MlxArray, track } from "./array.js";
-import type { Dtype, NativeMatrix, NativeOps, NativePackedWeight, NativeQuantization } from "./native.js";
+import type {
+  Dtype,
+  NativeDistribution,
+  NativeMatrix,
+  NativeOps,
+  NativePackedWeight,
+  NativeQuantization,
+  RandomKey,
+} from "./native.js";
 
 // Each function builds one node of the graph, as `NativeOps` says, and hands it to the scope that is open.
 
@@ -20,20 +28,7 @@ export const multiply = (a: MlxArray, b: MlxArray): MlxArray => build((ops) => o
 
 export const divide = (a: MlxArray, b: MlxArray): MlxArray => build((ops) => ops.divide(a, b));
 
-export const maximum = (a: MlxArray, b: MlxArray): MlxArray => build((ops) => ops.maximum(a, b));
-
-export const minimum = (a: MlxArray, b: MlxArray): MlxArray => build((ops) => ops.minimum(a, b));
-
-export const less = (a: MlxArray, b: MlxArray): MlxArray => build((ops) => ops.less(a, b));
-
-export const greaterEqual = (a: MlxArray, b: MlxArray): MlxArray => build((ops) => ops.greaterEqual(a, b));
-
-export const where = (condition: MlxArray, a: MlxArray, b: MlxArray): MlxArray =>
-  build((ops) => ops.where(condition, a, b));
-
 export const exp = (a: MlxArray): MlxArray => build((ops) => ops.exp(a));
-
-export const log = (a: MlxArray): MlxArray => build((ops) => ops.log(a));
 
 export const tanh = (a: MlxArray): MlxArray => build((ops) => ops.tanh(a));
 
@@ -80,12 +75,6 @@ export const max = (a: MlxArray, axis: number, keepdims: boolean): MlxArray =>
 export const min = (a: MlxArray, axis: number, keepdims: boolean): MlxArray =>
   build((ops) => ops.min(a, axis, keepdims));
 
-export const cumsum = (a: MlxArray, axis: number): MlxArray => build((ops) => ops.cumsum(a, axis));
-
-export const softmax = (a: MlxArray, axis: number): MlxArray => build((ops) => ops.softmax(a, axis));
-
-export const sort = (a: MlxArray, axis: number): MlxArray => build((ops) => ops.sort(a, axis));
-
 export const argsort = (a: MlxArray, axis: number): MlxArray => build((ops) => ops.argsort(a, axis));
 
 /** Place of the largest value of each row, the first among equals: floats (…, n) → int32 (…). */
@@ -127,13 +116,34 @@ export const clusterScores = (
   clusters: number,
 ): MlxArray[] => buildList((ops) => ops.clusterScores(h, table, ordering, chosen, clusters));
 
-/** Uniform float32 in [0, 1) of `shape`, from a key of two uint32 (threefry: the same key, the same numbers). */
-export const randomUniform = (shape: readonly number[], key: readonly [number, number]): MlxArray =>
-  build((ops) => ops.randomUniform(shape, key));
+/** What of a distribution is left before a token is drawn; see `SamplingOptions`. */
+export interface Cuts {
+  readonly temperature: number;
+  readonly topK: number;
+  readonly topP: number;
+  readonly minP: number;
+}
 
-/** int32 draws over the last axis of `logits` (log probabilities, -inf allowed), by Gumbel-max with `key`. */
-export const randomCategorical = (logits: MlxArray, key: readonly [number, number]): MlxArray =>
-  build((ops) => ops.randomCategorical(logits, key));
+const LARGEST_INT32 = 2 ** 31 - 1;
+
+/** `softmax(logits / temperature)` after the cuts: (…, n) → float32 (…, n), 0 where they cut. */
+export const probabilities = (logits: MlxArray, { temperature, topK, topP, minP }: Cuts): MlxArray =>
+  build((ops) => ops.probabilities(logits, temperature, Math.min(topK, LARGEST_INT32), topP, minP));
+
+/** A token with the probability that it has: float32 (1, C), and int32 (1, C) or null for the place itself → int32 (1, 1). */
+export const draw = (probabilities: MlxArray, tokens: MlxArray | null, key: RandomKey): MlxArray =>
+  build((ops) => ops.draw(probabilities, tokens, key));
+
+/**
+ * Speculative sampling of K drafts against p, float32 (…, K + 1, V): the drafts, a flag for each, the K + 1 tokens to go
+ * on with → int32 (3K + 1).
+ */
+export const judge = (
+  p: MlxArray,
+  drafts: { readonly tokens?: MlxArray; readonly distributions: readonly NativeDistribution[] },
+  keys: { readonly accept: readonly RandomKey[]; readonly next: readonly RandomKey[] },
+): MlxArray =>
+  build((ops) => ops.judge(p, drafts.tokens ?? null, drafts.distributions, keys.accept, keys.next));
 
 /** Packs (…, I) in groups along the last axis: `[weight, scales]`, and `biases` third in affine mode. */
 export const quantize = (weight: MlxArray, { groupSize, bits, mode }: NativeQuantization): MlxArray[] =>

@@ -1,8 +1,8 @@
-import type { Proposal } from "../drafter/drafter.js";
+import type { DraftDistribution, Proposal } from "../drafter/drafter.js";
 import type { MlxArray } from "../mlx/array.js";
 import * as ops from "../mlx/ops.js";
-import { GREEDY, logProbabilities } from "./sampling.js";
-import { overVocabulary, type Verifier } from "./verifier.js";
+import { GREEDY } from "./sampling.js";
+import type { Verifier } from "./verifier.js";
 
 /** How likely target and drafter held one token. */
 export interface TokenProbability {
@@ -25,12 +25,12 @@ export interface Probabilities {
  */
 export function withProbabilities(verifier: Verifier): Verifier {
   const { pick } = verifier;
-  const logarithms =
-    pick.logProbabilities ?? ((logits: MlxArray) => logProbabilities(logits, { ...GREEDY, temperature: 1 }));
+  const distribution =
+    pick.probabilities ?? ((logits: MlxArray) => ops.probabilities(logits, { ...GREEDY, temperature: 1 }));
   return {
     ...verifier,
-    pick: { ...pick, logProbabilities: logarithms },
-    probabilities: (logits, proposal, verdict) => probabilitiesOf(logits, proposal, verdict, logarithms),
+    pick: { ...pick, probabilities: distribution },
+    probabilities: (logits, proposal, verdict) => probabilitiesOf(logits, proposal, verdict, distribution),
   };
 }
 
@@ -39,7 +39,7 @@ function probabilitiesOf(
   logits: MlxArray,
   { distributions }: Proposal,
   verdict: MlxArray,
-  logarithms: (logits: MlxArray) => MlxArray,
+  distribution: (logits: MlxArray) => MlxArray,
 ): MlxArray {
   const [, rows = 1, vocab = 1] = logits.shape;
   const drafted = rows - 1;
@@ -50,8 +50,8 @@ function probabilitiesOf(
     ...Array.from({ length: drafted }, (_, row) => ({ row, id: idAt(row) })),
     ...Array.from({ length: rows }, (_, row) => ({ row, id: idAt(length - rows + row) })),
   ];
-  const p = ops.exp(logarithms(ops.astype(ops.reshape(logits, [rows, vocab]), "float32")));
-  const q = distributions.map((distribution) => overVocabulary(distribution, vocab));
+  const p = distribution(ops.reshape(logits, [rows, vocab]));
+  const q = distributions.map((drafted) => overVocabulary(drafted, vocab));
   const unknown = ops.reshape(ops.scalar(Number.NaN, "float32"), [1]);
   const of = (id: MlxArray, source: MlxArray | undefined) =>
     source ? ops.reshape(ops.takeAlongAxis(source, id, 1), [1]) : unknown;
@@ -62,6 +62,13 @@ function probabilitiesOf(
     ],
     0,
   );
+}
+
+/** q as float32 (1, V): 0 for every token that is no candidate. */
+function overVocabulary({ tokens, probabilities }: DraftDistribution, vocab: number): MlxArray {
+  return tokens
+    ? ops.putAlongAxis(ops.zeros([1, vocab], "float32"), tokens, probabilities, 1)
+    : probabilities;
 }
 
 /** Splits what {@link Verifier.probabilities} gave. */

@@ -1,9 +1,12 @@
 import { MlxGemmaError } from "../errors.js";
-import type { MlxArray } from "../mlx/array.js";
-import * as ops from "../mlx/ops.js";
+import type { RandomKey } from "../mlx/native.js";
+import type { Cuts } from "../mlx/ops.js";
 
-/** How a distribution is cut before a token is drawn from it. Applied to target and drafter alike. */
-export interface SamplingOptions {
+/**
+ * How a distribution is cut before a token is drawn from it. Applied to target and drafter alike. The cuts are
+ * thresholds, one after the other, so equal logits stay or go together.
+ */
+export interface SamplingOptions extends Cuts {
   /** 0: greedy. Default 0. */
   readonly temperature: number;
   /** Keeps the k most likely tokens; 0: all. Default 0. */
@@ -40,33 +43,6 @@ export function checkSampling(options: SamplingOptions): SamplingOptions {
 export const DRAW = { draft: 0, accept: 1, target: 2 } as const;
 
 /** The key of one draw: depends on seed, absolute position and purpose alone, so runs can be repeated. */
-export function drawKey(seed: number, position: number, purpose: number): readonly [number, number] {
+export function drawKey(seed: number, position: number, purpose: number): RandomKey {
   return [seed, position * 4 + purpose];
-}
-
-/**
- * Log probabilities of logits (N, V) after temperature, top-k, top-p and min-p, in float32; -inf where cut.
- * The cuts are thresholds, so equal logits stay or go together.
- */
-export function logProbabilities(logits: MlxArray, options: SamplingOptions): MlxArray {
-  let x = ops.divide(ops.astype(logits, "float32"), ops.scalar(options.temperature, "float32"));
-  const [rows = 1, width = 1] = x.shape;
-  const cut = (threshold: MlxArray) =>
-    ops.where(ops.less(x, threshold), ops.scalar(Number.NEGATIVE_INFINITY, "float32"), x);
-  if (options.topK > 0 && options.topK < width) {
-    const ascending = ops.sort(x, -1);
-    x = cut(ops.slice(ascending, [0, width - options.topK], [rows, width - options.topK + 1]));
-  }
-  if (options.topP < 1) {
-    const ascending = ops.sort(x, -1);
-    const upTo = ops.cumsum(ops.softmax(ascending, -1), -1);
-    const outside = ops.greaterEqual(ops.scalar(1 - options.topP, "float32"), upTo);
-    const kept = ops.where(outside, ops.scalar(Number.POSITIVE_INFINITY, "float32"), ascending);
-    // Rounding of the sum must not cut the most likely token too.
-    x = cut(ops.minimum(ops.min(kept, -1, true), ops.max(x, -1, true)));
-  }
-  if (options.minP > 0) {
-    x = cut(ops.add(ops.max(x, -1, true), ops.scalar(Math.log(options.minP), "float32")));
-  }
-  return ops.log(ops.softmax(x, -1));
 }

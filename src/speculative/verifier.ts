@@ -1,8 +1,8 @@
-import type { DraftDistribution, DraftPicker, Proposal } from "../drafter/drafter.js";
+import type { DraftPicker, Proposal } from "../drafter/drafter.js";
 import type { MlxArray } from "../mlx/array.js";
 import * as ops from "../mlx/ops.js";
 import type { Verdict } from "./accept.js";
-import { DRAW, drawKey, logProbabilities, type SamplingOptions } from "./sampling.js";
+import { DRAW, drawKey, type SamplingOptions } from "./sampling.js";
 
 /** Judges drafts against the target's logits, on the device. */
 export interface Verifier {
@@ -34,59 +34,25 @@ export const greedyVerifier: Verifier = {
   },
 };
 
-/** The acceptance rule of speculative sampling; a parameter only so that a test can break it on purpose. */
-export type AcceptRule = (p: MlxArray, q: MlxArray, u: MlxArray) => MlxArray;
-
-/** Accept with probability min(1, p/q): u < p/q, without the division. */
-export const leviathan: AcceptRule = (p, q, u) => ops.less(ops.multiply(u, q), p);
-
 /**
  * Speculative sampling (Leviathan et al. 2023, Chen et al. 2023): the output has the target's distribution,
  * whatever the drafter. p and q are float32, after the same cuts.
  */
-export function samplingVerifier(options: SamplingOptions, accept: AcceptRule = leviathan): Verifier {
+export function samplingVerifier(options: SamplingOptions): Verifier {
+  const keyOf = (purpose: number) => (position: number) => drawKey(options.seed, position, purpose);
+  const probabilities = (logits: MlxArray) => ops.probabilities(logits, options);
   return {
-    pick: {
-      kind: "sample",
-      logProbabilities: (logits) => logProbabilities(logits, options),
-      key: (position) => drawKey(options.seed, position, DRAW.draft),
-    },
-    judge(logits, { tokens, distributions }, position) {
-      const [, rows = 1, vocab = 1] = logits.shape;
-      const logP = logProbabilities(ops.reshape(logits, [rows, vocab]), options);
-      const flags: MlxArray[] = [];
-      const next: MlxArray[] = [];
-      for (let row = 0; row < rows; row++) {
-        const target = position + 1 + row;
-        const logTarget = ops.slice(logP, [row, 0], [row + 1, vocab]);
-        const distribution = distributions[row];
-        if (!tokens || !distribution) {
-          next.push(ops.randomCategorical(logTarget, drawKey(options.seed, target, DRAW.target)));
-          continue;
-        }
-        const p = ops.exp(logTarget);
-        const q = overVocabulary(distribution, vocab);
-        const draft = ops.slice(tokens, [0, row], [1, row + 1]);
-        const u = ops.randomUniform([1, 1], drawKey(options.seed, target, DRAW.accept));
-        flags.push(accept(ops.takeAlongAxis(p, draft, 1), ops.takeAlongAxis(q, draft, 1), u));
-        const rest = ops.maximum(ops.subtract(p, q), ops.scalar(0, "float32"));
-        next.push(ops.randomCategorical(ops.log(rest), drawKey(options.seed, target, DRAW.target)));
-      }
-      const parts = [...(tokens ? [tokens] : []), ...flags.map((flag) => ops.astype(flag, "int32")), ...next];
-      return ops.concatenate(
-        parts.map((part) => ops.reshape(part, [-1])),
-        0,
-      );
+    pick: { kind: "sample", probabilities, key: keyOf(DRAW.draft) },
+    judge(logits, proposal, position) {
+      const [, rows = 1] = logits.shape;
+      const places = Array.from({ length: rows }, (_, row) => position + 1 + row);
+      return ops.judge(probabilities(logits), proposal, {
+        accept: places.slice(0, -1).map(keyOf(DRAW.accept)),
+        next: places.map(keyOf(DRAW.target)),
+      });
     },
     read: readFlags,
   };
-}
-
-/** q as float32 (1, V): 0 for every token that is no candidate. */
-export function overVocabulary({ tokens, probabilities }: DraftDistribution, vocab: number): MlxArray {
-  return tokens
-    ? ops.putAlongAxis(ops.zeros([1, vocab], "float32"), tokens, probabilities, 1)
-    : probabilities;
 }
 
 /** Of drafts, accept flags and next tokens one after the other, (3K+1). */

@@ -5,6 +5,7 @@ import { addon } from "../../src/mlx/addon.js";
 import { evaluate, fromInt32, readInt32, scope } from "../../src/mlx/array.js";
 import type { NativeArray } from "../../src/mlx/native.js";
 import * as ops from "../../src/mlx/ops.js";
+import { GREEDY } from "../../src/speculative/sampling.js";
 import type { Gemma4Target } from "../../src/target/gemma4-target.js";
 import { liveArrays, settledArrays } from "../mlx/helpers.js";
 import { goldenHidden, goldenKv, loadAssistant, readDrafts, visibleAt } from "../support/golden-drafts.js";
@@ -70,7 +71,7 @@ describe.each(PAIRS)("the assistant of %s", (name) => {
       steps: 3,
       pick: {
         kind: "sample",
-        logProbabilities: (logits) => ops.log(ops.softmax(logits, -1)),
+        probabilities: (logits) => ops.probabilities(logits, { ...GREEDY, temperature: 1 }),
         key: (position) => {
           positions.push(position);
           return [1, position];

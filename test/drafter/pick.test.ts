@@ -2,13 +2,14 @@ import { describe, expect, it } from "vitest";
 import type { DraftPicker } from "../../src/drafter/drafter.js";
 import { pickToken } from "../../src/drafter/pick.js";
 import * as ops from "../../src/mlx/ops.js";
+import { GREEDY } from "../../src/speculative/sampling.js";
 import { floats, ints, numbers } from "../mlx/helpers.js";
 
 const scores = () => ({ logits: floats([0, 3, 1, 2], [1, 4]), tokens: ints([40, 30, 20, 10], [1, 4]) });
 
 const sampling = (seen: number[] = []): DraftPicker => ({
   kind: "sample",
-  logProbabilities: (logits) => ops.log(ops.softmax(logits, -1)),
+  probabilities: (logits) => ops.probabilities(logits, { ...GREEDY, temperature: 1 }),
   key: (position) => {
     seen.push(position);
     return [7, position];

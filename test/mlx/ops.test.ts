@@ -1,11 +1,18 @@
 import { describe, expect, it } from "vitest";
 import { addon } from "../../src/mlx/addon.js";
 import type { MlxArray } from "../../src/mlx/array.js";
-import type { NativeOps } from "../../src/mlx/native.js";
+import type { NativeOps, RandomKey } from "../../src/mlx/native.js";
 import * as ops from "../../src/mlx/ops.js";
+import { chiSquare, FAR } from "../support/statistics.js";
 import { floats, ints, numbers } from "./helpers.js";
 
 const infinity = Number.POSITIVE_INFINITY;
+const CUTS: ops.Cuts = { temperature: 1, topK: 0, topP: 1, minP: 0 };
+const KEYS: readonly RandomKey[] = [
+  [1, 2],
+  [1, 3],
+  [1, 4],
+];
 
 /** Tested in quantized-ops.test.ts. */
 const PACKED = ["dequantize", "quantize"] as const;
@@ -22,13 +29,7 @@ const CASES: {
   subtract: [() => ops.subtract(floats([1, 2]), floats([10])), [-9, -8], [2]],
   multiply: [() => ops.multiply(floats([1, 2]), floats([3, 4])), [3, 8], [2]],
   divide: [() => ops.divide(floats([1, 0]), floats([4, 1])), [0.25, 0], [2]],
-  maximum: [() => ops.maximum(floats([1, 5]), floats([3])), [3, 5], [2]],
-  minimum: [() => ops.minimum(floats([1, 5]), floats([3])), [1, 3], [2]],
-  less: [() => ops.less(floats([1, 3, 5]), floats([3])), [1, 0, 0], [3]],
-  greaterEqual: [() => ops.greaterEqual(floats([1, 3, 5]), floats([3])), [0, 1, 1], [3]],
-  where: [() => ops.where(ops.less(floats([1, 5]), floats([3])), floats([-1]), floats([7])), [-1, 7], [2]],
   exp: [() => ops.exp(floats([0, -infinity])), [1, 0], [2]],
-  log: [() => ops.log(floats([1, 0])), [0, -infinity], [2]],
   tanh: [() => ops.tanh(floats([0, 100])), [0, 1], [2]],
   scalar: [() => ops.scalar(-infinity, "float32"), [-infinity], []],
   zeros: [() => ops.zeros([2, 1], "int32"), [0, 0], [2, 1]],
@@ -48,9 +49,6 @@ const CASES: {
   sum: [() => ops.sum(floats([1, 2, 3, 4], [2, 2]), 1, true), [3, 7], [2, 1]],
   max: [() => ops.max(floats([1, 2, 3, 4], [2, 2]), 0, false), [3, 4], [2]],
   min: [() => ops.min(floats([1, 2, 3, 4], [2, 2]), -1, false), [1, 3], [2]],
-  cumsum: [() => ops.cumsum(floats([1, 2, 3]), 0), [1, 3, 6], [3]],
-  softmax: [() => ops.softmax(floats([0, 0, -infinity, 0, 0]), -1), [0.25, 0.25, 0, 0.25, 0.25], [5]],
-  sort: [() => ops.sort(floats([3, 1, 2]), -1), [1, 2, 3], [3]],
   argsort: [() => ops.argsort(floats([3, 1, 2]), -1), [1, 2, 0], [3]],
   argmax: [() => ops.argmax(floats([1, 7, 7, 2, 5, 6, 8, 8], [2, 4])), [1, 2], [2]],
   largestToken: [() => ops.largestToken(floats([1, 7, 7], [1, 3]), ints([4, 5, 6], [1, 3])), [5], [1, 1]],
@@ -60,7 +58,10 @@ const CASES: {
   // Position 1 turns the first pair by a quarter, the second not at all.
   ropeTable: [() => ops.ropeTable(floats([Math.PI / 2, 0]), 1, "float32"), [0, 1, 1, 0], [2, 1, 2]],
   topClusters: [
-    () => ops.sort(ops.topClusters(floats([1, 0], [1, 1, 2]), floats([1, 9, 3, 9, 2, 9], [3, 2]), 2), 0),
+    () => {
+      const best = ops.topClusters(floats([1, 0], [1, 1, 2]), floats([1, 9, 3, 9, 2, 9], [3, 2]), 2);
+      return ops.concatenate([ops.min(best, 0, true), ops.max(best, 0, true)], 0);
+    },
     [1, 2],
     [2],
   ],
@@ -81,11 +82,28 @@ const CASES: {
     [3, 4, 6, 4],
     [2, 2],
   ],
-  randomUniform: [() => ops.less(ops.randomUniform([3], [1, 2]), ops.scalar(1, "float32")), [1, 1, 1], [3]],
-  randomCategorical: [
-    () => ops.randomCategorical(floats([-infinity, 0, -infinity], [1, 3]), [1, 2]),
-    [1],
-    [1],
+  probabilities: [
+    () => ops.probabilities(floats([0, Math.log(3), -9, 5, 5, 4.9]), { ...CUTS, topK: 2, temperature: 0.5 }),
+    [0, 0, 0, 0.5, 0.5, 0],
+    [6],
+  ],
+  draw: [() => ops.draw(floats([0, 0.3, 0], [1, 3]), ints([7, 8, 9], [1, 3]), [1, 2]), [8], [1, 1]],
+  // The first draft is what p has alone; the second it never has.
+  judge: [
+    () =>
+      ops.judge(
+        floats([0, 1, 0, 1, 0, 0, 0, 0, 1], [1, 3, 3]),
+        {
+          tokens: ints([1, 2], [1, 2]),
+          distributions: [
+            { tokens: ints([1, 0], [1, 2]), probabilities: floats([0.25, 0.75], [1, 2]) },
+            { tokens: ints([2], [1, 1]), probabilities: floats([1], [1, 1]) },
+          ],
+        },
+        { accept: KEYS.slice(1), next: KEYS },
+      ),
+    [1, 2, 1, 0, 1, 0, 2],
+    [7],
   ],
 };
 
@@ -107,12 +125,12 @@ describe("operations", () => {
 
   it("give dtypes that the callers rely on", () => {
     expect(CASES.argmax[0]().dtype).toBe("int32");
-    expect(CASES.randomCategorical[0]().dtype).toBe("int32");
-    expect(CASES.randomUniform[0]().dtype).toBe("bool");
+    expect(CASES.probabilities[0]().dtype).toBe("float32");
+    expect(CASES.draw[0]().dtype).toBe("int32");
+    expect(CASES.judge[0]().dtype).toBe("int32");
     const half = ops.zeros([1, 2], "bfloat16");
     expect(ops.rmsNorm(half, null, 1e-6).dtype).toBe("bfloat16");
     expect(ops.linear(half, ops.zeros([3, 2], "bfloat16")).dtype).toBe("bfloat16");
-    expect(ops.softmax(half, -1).dtype).toBe("bfloat16");
   });
 
   it("refuse arguments of another type", () => {
@@ -123,32 +141,40 @@ describe("operations", () => {
     expect(() => native.sum(zero, 0.5, true)).toThrow("integer");
     expect(() => native.sum(zero, 0, 1 as unknown as boolean)).toThrow("true or false");
     expect(() => native.concatenate({} as unknown as MlxArray[], 0)).toThrow("list of arrays");
-    expect(() => native.randomUniform([1], 5 as unknown as [number, number])).toThrow("key");
+    expect(() => native.draw(zero, null, 5 as unknown as [number, number])).toThrow("key");
     expect(() => native.sum(zero, 7, true)).toThrow(/axis/i);
     expect(() => native.linear(zero, {} as unknown as MlxArray)).toThrow("array");
   });
 });
 
-describe("random numbers", () => {
-  const uniform = async (key: readonly [number, number]) => numbers(ops.randomUniform([1000], key));
+describe("draws", () => {
+  const WEIGHTS = [0.05, 0, 0.15, 0.3, 0, 0.5];
+  const draws = async (keys: readonly RandomKey[]) => {
+    const weights = floats(WEIGHTS, [1, WEIGHTS.length]);
+    return numbers(
+      ops.concatenate(
+        keys.map((key) => ops.draw(weights, null, key)),
+        1,
+      ),
+    );
+  };
+  const keysOf = (seed: number, count: number) =>
+    Array.from({ length: count }, (_, position): RandomKey => [seed, position]);
 
   it("are the same for the same key, and others for another word of it", async () => {
-    const first = await uniform([1, 2]);
-    expect(await uniform([1, 2])).toEqual(first);
-    expect(await uniform([1, 3])).not.toEqual(first);
-    expect(await uniform([2, 2])).not.toEqual(first);
-    expect(await uniform([2 ** 32 - 1, 2])).not.toEqual(first);
+    const first = await draws(keysOf(1, 100));
+    expect(await draws(keysOf(1, 100))).toEqual(first);
+    expect(await draws(keysOf(2, 100))).not.toEqual(first);
+    expect(await draws(keysOf(2 ** 32 - 1, 100))).not.toEqual(first);
+    expect(new Set(first).size).toBeGreaterThan(2);
   });
 
-  it("lie in [0, 1), evenly", async () => {
-    const values = await uniform([5, 6]);
-    expect(Math.min(...values)).toBeGreaterThanOrEqual(0);
-    expect(Math.max(...values)).toBeLessThan(1);
-    const bins = Array.from(
-      { length: 10 },
-      (_, bin) => values.filter((x) => Math.floor(x * 10) === bin).length,
-    );
-    const chiSquare = bins.reduce((sum, n) => sum + (n - 100) ** 2 / 100, 0);
-    expect(chiSquare).toBeLessThan(27.9); // 0.1 % of 9 degrees of freedom.
+  it("are as frequent as their weights, for one key's seed and for many", async () => {
+    const count = 2000;
+    for (const keys of [keysOf(5, count), keysOf(5, count).map(([seed, i]): RandomKey => [i, seed])]) {
+      const found = await draws(keys);
+      const counts = WEIGHTS.map((_, place) => found.filter((other) => other === place).length);
+      expect(chiSquare(counts, WEIGHTS).z).toBeLessThan(FAR);
+    }
   });
 });

@@ -1,9 +1,15 @@
+import type { DraftDistribution } from "../../src/drafter/drafter.js";
 import * as ops from "../../src/mlx/ops.js";
-import { DRAW, drawKey, logProbabilities, type SamplingOptions } from "../../src/speculative/sampling.js";
+import { DRAW, drawKey, type SamplingOptions } from "../../src/speculative/sampling.js";
 import { samplingVerifier, type Verifier } from "../../src/speculative/verifier.js";
 
 /** A verifier that is wrong in a way that somebody has had, or nearly. */
 export type WrongVerifier = (options: SamplingOptions) => Verifier;
+
+const weakened = (one: DraftDistribution, factor: number): DraftDistribution => ({
+  ...one,
+  probabilities: ops.multiply(one.probabilities, ops.scalar(factor, "float32")),
+});
 
 /** The token after a rejected draft comes from p instead of the rest of p - q: of the rows that `wrong` names. */
 function withoutRest(wrong: (row: number) => boolean): WrongVerifier {
@@ -15,11 +21,11 @@ function withoutRest(wrong: (row: number) => boolean): WrongVerifier {
         const verdict = verifier.judge(logits, proposal, position);
         const drafts = proposal.tokens?.shape[1] ?? 0;
         if (drafts === 0) return verdict;
-        const plain = verifier.judge(logits, { distributions: [] }, position);
+        // A drafter that says nothing leaves all of p.
+        const nothing = proposal.distributions.map((one) => weakened(one, 0));
+        const plain = verifier.judge(logits, { ...proposal, distributions: nothing }, position);
         const next = Array.from({ length: drafts + 1 }, (_, row) =>
-          wrong(row)
-            ? ops.slice(plain, [row], [row + 1])
-            : ops.slice(verdict, [2 * drafts + row], [2 * drafts + row + 1]),
+          ops.slice(wrong(row) ? plain : verdict, [2 * drafts + row], [2 * drafts + row + 1]),
         );
         return ops.concatenate([ops.slice(verdict, [0], [2 * drafts]), ...next], 0);
       },
@@ -35,7 +41,7 @@ export const WRONG_VERIFIERS: Readonly<Record<string, WrongVerifier>> = {
   // What transformers does.
   "drafts are the argmax, judged as draws from q": (options) => ({
     ...samplingVerifier(options),
-    pick: { kind: "greedy", logProbabilities: (logits) => logProbabilities(logits, options) },
+    pick: { kind: "greedy", probabilities: (logits) => ops.probabilities(logits, options) },
   }),
   "q is taken for smaller than drafts were drawn with": (options) => {
     const verifier = samplingVerifier(options);
@@ -44,13 +50,7 @@ export const WRONG_VERIFIERS: Readonly<Record<string, WrongVerifier>> = {
       judge: (logits, proposal, position) =>
         verifier.judge(
           logits,
-          {
-            ...proposal,
-            distributions: proposal.distributions.map((one) => ({
-              ...one,
-              probabilities: ops.multiply(one.probabilities, ops.scalar(0.6, "float32")),
-            })),
-          },
+          { ...proposal, distributions: proposal.distributions.map((one) => weakened(one, 0.6)) },
           position,
         ),
     };

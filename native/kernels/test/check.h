@@ -84,6 +84,7 @@ void pool_tests();
 void products_tests();
 void quantized_tests();
 void experts_tests();
+void sampling_tests();
 
 /** Does something wrong on purpose; false if there is no such defect. */
 bool plant(const std::string& defect);

@@ -1,7 +1,7 @@
 // Runs all kernel tests, or those of the groups that are named, on every instruction set of this processor.
 // Prints "N passed, N failed"; exit code 1 on failure.
 //
-//   kernels_test [accuracy|products|law|blocks|quantized|experts|pool …]
+//   kernels_test [accuracy|products|law|blocks|quantized|experts|sampling|pool …]
 //   kernels_test --plant <defect>
 #include <algorithm>
 #include <cmath>
@@ -158,6 +158,7 @@ int main(int argc, char** argv) {
                                                                {"blocks", test::blocks_tests},
                                                                {"quantized", test::quantized_tests},
                                                                {"experts", test::experts_tests},
+                                                               {"sampling", test::sampling_tests},
                                                                {"key groups", test::key_groups_tests},
                                                                {"pool", test::pool_tests}};
   // MLX_GEMMA_ISA forces one, as in the product: then the others are not tried.

@@ -31,7 +31,7 @@ export function oracleDrafter(text: KnownText): Drafter {
       return scope(() => {
         const drafts = Int32Array.from({ length: steps }, (_, step) => draftAt(text, position + 1 + step));
         const tokens = fromInt32(drafts, [1, steps]);
-        const told = pick.kind === "sample" || pick.logProbabilities !== undefined;
+        const told = pick.kind === "sample" || pick.probabilities !== undefined;
         const distributions = Array.from({ length: told ? steps : 0 }, (_, step) => ({
           tokens: ops.slice(tokens, [0, step], [1, step + 1]),
           probabilities: fromFloat32(Float32Array.of(1), [1, 1]),
