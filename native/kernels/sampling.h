@@ -29,7 +29,7 @@ array probabilities(const array& logits, const Cuts& cuts);
 
 /**
  * A token with the probability that it has: on a CPU the first place where the running sum passes a uniform
- * number; elsewhere by Gumbel-max.
+ * number; elsewhere MLX draws it.
  *
  * @param probabilities float32 (1, C); they need not add up to 1
  * @param tokens int32 (1, C), what stands for each place; absent: the place itself
