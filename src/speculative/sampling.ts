@@ -15,7 +15,7 @@ export interface SamplingOptions extends Cuts {
   readonly topP: number;
   /** Drops tokens less likely than this share of the most likely one; 0: none. Default 0. */
   readonly minP: number;
-  /** 32 bits; the same seed and settings give the same draws. */
+  /** 32 bits; the same seed and settings give the same draws. Default 0. */
   readonly seed: number;
 }
 
