@@ -66,6 +66,22 @@ try {
   );
   const exact = run(process.execPath, ["use.js"], home).trim();
   check("the library loads", /^(by construction|measured|not exact)$/.test(exact), exact);
+
+  // As those who use TypeScript write it, without types of Node.js; declarations are checked, too.
+  const app = `import { Conversation, generate, load, PromptCache } from "mlx-gemma";
+    using pair = await load({ draft: "assistant" });
+    using cache = new PromptCache(pair);
+    const promptIds: number[] = await pair.encodePrompt("Tell me a story about a fox.");
+    for await (const event of generate(pair, { promptIds, cache, signal: AbortSignal.timeout(10_000) })) {
+      if (event.type === "end") console.log(event.stats.tokensPerStep, pair.tokenizer?.decode(event.tokenIds));
+    }
+    using chat = new Conversation(pair, { system: "Be brief." });
+    for await (const event of chat.send("Hi")) console.log(event.type);`;
+  writeFileSync(join(home, "app.ts"), app);
+  const options = "--strict --noEmit --module nodenext --target es2022 --lib es2023,esnext.disposable,dom";
+  const compiler = [join(root, "node_modules/typescript/bin/tsc"), ...options.split(" "), "app.ts"];
+  const { status, stdout } = spawnSync(process.execPath, compiler, { cwd: home, encoding: "utf8" });
+  check("the library's types compile", status === 0, stdout);
 } finally {
   rmSync(work, { recursive: true, force: true });
 }

@@ -1,4 +1,6 @@
-import { type FoundAssistant, locateCheckpoint, openTarget, type TargetConfig } from "./checkpoint/index.js";
+import { locateCheckpoint, openTarget } from "./checkpoint/index.js";
+import type { FoundAssistant } from "./checkpoint/locate.js";
+import type { TargetConfig } from "./checkpoint/types.js";
 import { chooseAssistant } from "./choose-assistant.js";
 import type { Drafter } from "./drafter/drafter.js";
 import { MlxGemmaError, throwIfAborted } from "./errors.js";

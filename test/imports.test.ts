@@ -47,3 +47,16 @@ it("sees what is imported (control)", () => {
     expect.arrayContaining(["generate.ts", "text/sink.ts", "mlx/native.ts"]),
   );
 });
+
+it("what users of the library compile imports no package, and needs no types of Node.js", () => {
+  const files = new Set([join("dist", "index.d.ts")]);
+  for (const file of files) {
+    const text = readFileSync(file, "utf8");
+    expect(text, file).not.toMatch(/\b(?:Buffer|NodeJS)\b/);
+    for (const [, name = ""] of text.matchAll(/(?: from |import\()"([^"]+)"/g)) {
+      expect(name, file).toMatch(/^\..*\.js$/);
+      files.add(join(dirname(file), name.replace(/js$/, "d.ts")));
+    }
+  }
+  expect(files.size).toBeGreaterThan(10);
+});

@@ -1,5 +1,19 @@
 import { TextDecoder } from "node:util";
-import type { HoldRule } from "./tokenizer-file.js";
+
+/**
+ * What of the text may still change when more tokens come: `bytes`: a run of byte tokens, until it ends;
+ * `replacement`: a U+FFFD at the end, which may be half a character; `none`: nothing.
+ */
+export type HoldRule = "bytes" | "replacement" | "none";
+
+/** What of a tokenizer.json the streaming decoder must know. */
+export interface TokenizerTraits {
+  /** Contents of the special tokens, which decoding skips. */
+  readonly specials: ReadonlySet<string>;
+  readonly hold: HoldRule;
+  /** The beginning of a text is decoded unlike the rest (a leading space is dropped). */
+  readonly leading: boolean;
+}
 
 /** How ids become text: what {@link Detokenizer} needs of a tokenizer. */
 export interface PieceDecoder {

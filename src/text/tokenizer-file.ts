@@ -2,27 +2,13 @@ import { isUtf8 } from "node:buffer";
 import { checkpointError, describe, isObject } from "../checkpoint/json.js";
 import { readWhole } from "../checkpoint/plain-file.js";
 import { MlxGemmaError } from "../errors.js";
+import type { HoldRule, TokenizerTraits } from "./detokenizer.js";
 import { joinMerges } from "./tokenizer-merges.js";
 import { checkTokenizer, stepsOf } from "./tokenizer-rules.js";
 import { AGAIN, sectionsOf } from "./tokenizer-sections.js";
 
 /** Twice Gemma 4's. */
 const MAX_BYTES = 64 * 1024 * 1024;
-
-/**
- * What of the text may still change when more tokens come: `bytes`: a run of byte tokens, until it ends;
- * `replacement`: a U+FFFD at the end, which may be half a character; `none`: nothing.
- */
-export type HoldRule = "bytes" | "replacement" | "none";
-
-/** What of a tokenizer.json the streaming decoder must know. */
-export interface TokenizerTraits {
-  /** Contents of the special tokens, which decoding skips. */
-  readonly specials: ReadonlySet<string>;
-  readonly hold: HoldRule;
-  /** The beginning of a text is decoded unlike the rest (a leading space is dropped). */
-  readonly leading: boolean;
-}
 
 /** A tokenizer.json that was read and checked. */
 export interface TokenizerFile {

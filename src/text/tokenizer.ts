@@ -1,12 +1,27 @@
 import { join } from "node:path";
-import type { Decoder, Tokenizer as RustTokenizer } from "tokenizers";
 import { checkpointError, isObject, oneLine } from "../checkpoint/json.js";
 import { isThere, readJson } from "../checkpoint/plain-file.js";
 import { MlxGemmaError } from "../errors.js";
-import { Detokenizer, type PieceDecoder } from "./detokenizer.js";
-import { type HoldRule, readTokenizerFile, type TokenizerTraits } from "./tokenizer-file.js";
+import { Detokenizer, type HoldRule, type PieceDecoder, type TokenizerTraits } from "./detokenizer.js";
+import { readTokenizerFile } from "./tokenizer-file.js";
 
 const MAX_ID = 2 ** 32 - 1;
+
+/** What is used of the `tokenizers` package, whose own types would have to compile wherever this library's do. */
+interface RustTokenizer {
+  encode(
+    text: string,
+    pair: null,
+    options: { readonly addSpecialTokens: boolean },
+  ): Promise<{ getIds(): number[] }>;
+  idToToken(id: number): string | null;
+  getDecoder(): RustDecoder | null;
+  getVocabSize(withAddedTokens: boolean): number;
+}
+
+interface RustDecoder {
+  decode(tokens: string[]): string;
+}
 
 /** Whether a folder has a tokenizer.json, which says nothing of what is in it. */
 export function hasTokenizer(folder: string): boolean {
@@ -26,7 +41,7 @@ export async function openTokenizer(folder: string): Promise<Tokenizer | undefin
   const { text, traits } = readTokenizerFile(file);
   const config = tokenizerConfig(folder);
   const { Tokenizer: Rust } = await loadPackage();
-  let rust: RustTokenizer;
+  let rust: InstanceType<typeof Rust>;
   try {
     rust = Rust.fromString(text);
     // A prompt must neither be cut nor filled up, whatever the file was saved with.
@@ -63,7 +78,7 @@ export class Tokenizer implements PieceDecoder {
   /** Entries of the vocabulary, added tokens included. */
   readonly vocabSize: number;
   readonly #rust: RustTokenizer;
-  readonly #decoder: Decoder | null;
+  readonly #decoder: RustDecoder | null;
   readonly #specials: ReadonlySet<string>;
   readonly #addBos: boolean;
 
