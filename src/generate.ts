@@ -1,3 +1,4 @@
+import { checkOptions } from "./check-options.js";
 import type { Drafter } from "./drafter/drafter.js";
 import { MlxGemmaError } from "./errors.js";
 import type { LoadedPair } from "./load.js";
@@ -233,6 +234,7 @@ class Clock {
 /** Checks the options against the pair and fills in defaults. */
 function settle(pair: LoadedPair, options: GenerateOptions) {
   const bad = (message: string) => new MlxGemmaError("usage", message);
+  checkOptions("generate", options);
   checkAllowed(options.allow);
   const draftTokens = options.draftTokens ?? (pair.drafter ? DEFAULTS.draftTokens : 0);
   const isK =

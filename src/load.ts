@@ -1,3 +1,4 @@
+import { checkMessages, checkOptions, checkPrompt } from "./check-options.js";
 import { locateCheckpoint, openTarget } from "./checkpoint/index.js";
 import type { FoundAssistant } from "./checkpoint/locate.js";
 import type { TargetConfig } from "./checkpoint/types.js";
@@ -66,7 +67,8 @@ export interface LoadedPair extends Disposable {
  */
 export async function load(options: LoadOptions = {}): Promise<LoadedPair> {
   const { signal } = options;
-  checkOptions(options);
+  checkOptions("load", options);
+  checkValues(options);
   const { offline, onDownload } = options;
   const hub = {
     ...(offline === undefined ? {} : { offline }),
@@ -127,6 +129,8 @@ export async function load(options: LoadOptions = {}): Promise<LoadedPair> {
     );
   };
   const encodeChat = async (messages: readonly ChatMessage[], options: EncodeChatOptions = {}) => {
+    checkMessages(messages);
+    checkOptions("encodeChat", options);
     const { tokenizer, template } = text();
     for (const { content } of messages) refuseMediaText(content);
     const turns = messages.map(({ role, content }) => ({
@@ -145,7 +149,10 @@ export async function load(options: LoadOptions = {}): Promise<LoadedPair> {
     ...(found ? { assistant: found } : {}),
     exact,
     warnings,
-    async encodePrompt(prompt, { raw = false, system } = {}) {
+    async encodePrompt(prompt, options = {}) {
+      checkPrompt(prompt);
+      checkOptions("encodePrompt", options);
+      const { raw = false, system } = options;
       if (!raw) {
         const turns: ChatMessage[] = [{ role: "user", content: prompt }];
         return encodeChat(system === undefined ? turns : [{ role: "system", content: system }, ...turns]);
@@ -176,7 +183,7 @@ function noTokenizer(folder: string): Warning {
 }
 
 /** What TypeScript can't hold a JavaScript caller to. */
-function checkOptions({ dtype, threads = 0, allow }: LoadOptions): void {
+function checkValues({ dtype, threads = 0, allow }: LoadOptions): void {
   checkAllowed(allow);
   if (dtype !== undefined && !DTYPES.includes(dtype)) {
     throw new MlxGemmaError("usage", `dtype must be one of ${DTYPES.join(", ")}; got ${String(dtype)}`);

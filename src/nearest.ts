@@ -7,16 +7,19 @@ export function nearest(word: string, names: readonly string[]): string | undefi
   return best && `did you mean ${best.name}?`;
 }
 
-/** Levenshtein's. */
+/** Levenshtein's, with neighbours that changed places as one mistake. */
 function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
+  let before: readonly number[] = [];
+  let row: readonly number[] = Array.from({ length: b.length + 1 }, (_, j) => j);
   for (const [i, letter] of [...a].entries()) {
     const next = [i + 1];
     for (let j = 1; j <= b.length; j++) {
-      const [left = 0, above = 0, before = 0] = [next[j - 1], row[j], row[j - 1]];
-      next.push(Math.min(left + 1, above + 1, before + (letter === b[j - 1] ? 0 : 1)));
+      const [left = 0, above = 0, diagonal = 0] = [next[j - 1], row[j], row[j - 1]];
+      const swapped = j > 1 && letter === b[j - 2] && a[i - 1] === b[j - 1] ? before[j - 2] : undefined;
+      const changed = diagonal + (letter === b[j - 1] ? 0 : 1);
+      next.push(Math.min(left + 1, above + 1, changed, (swapped ?? Number.POSITIVE_INFINITY) + 1));
     }
-    row = next;
+    [before, row] = [row, next];
   }
   return row[b.length] ?? 0;
 }

@@ -1,5 +1,12 @@
 // What a user of the package writes; so it is the built package that is tested here.
-import { type GenerationEvent, generate, type LoadedPair, load, MlxGemmaError } from "mlx-gemma";
+import {
+  Conversation,
+  type GenerationEvent,
+  generate,
+  type LoadedPair,
+  load,
+  MlxGemmaError,
+} from "mlx-gemma";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 const FOX = "Tell me a story about a fox.";
@@ -163,6 +170,9 @@ describe("an AbortSignal", () => {
 });
 
 describe("misuse", () => {
+  const begun = (options: string) => generate(pair, JSON.parse(options)).next();
+  const chat = () => new Conversation(pair);
+
   it.each([
     [{ promptIds: [] }, /at least one token/],
     [{ promptIds: [2, 4096] }, /4096 is not in the vocabulary/],
@@ -176,6 +186,37 @@ describe("misuse", () => {
     const started = generate(pair, options).next();
     await expect(started).rejects.toBeInstanceOf(MlxGemmaError);
     await expect(started).rejects.toMatchObject({ code: "usage", message: expect.stringMatching(message) });
+  });
+
+  // As JavaScript can call them.
+  it.each<[string, () => unknown, string]>([
+    ["load", () => load(JSON.parse('{"modle": "x"}')), "load: .*, found modle; did you mean model\\?"],
+    ["load", () => load(JSON.parse('{"model": 5}')), "load: model: expected a text, found 5"],
+    ["load", () => load(JSON.parse('{"signal": 5}')), "load: signal: expected an AbortSignal, found 5"],
+    ["load", () => load(JSON.parse('"x"')), 'load: expected an object with options, found "x"'],
+    ["generate", () => begun("{}"), "generate: promptIds: expected a list of token ids, found nothing"],
+    ["generate", () => begun('{"promptIds": "hi"}'), 'promptIds: expected a list of token ids, found "hi"'],
+    ["generate", () => begun('{"promptIds": [2], "maxToken": 3}'), "found maxToken; did you mean maxTokens"],
+    ["generate", () => begun('{"promptIds": [2], "stop": "x"}'), "stop: expected a list of texts"],
+    ["Conversation", () => new Conversation(pair, JSON.parse('{"sytem": "x"}')), "did you mean system"],
+    ["Conversation", () => chat().send(JSON.parse("5")).next(), "message 0: expected a role and a content"],
+    ["Conversation", () => chat().send("x", JSON.parse('{"stopp": []}')).next(), "did you mean stop"],
+    ["Conversation", () => chat().restore(JSON.parse("{}")), "expected a list of messages, found an object"],
+    ["encodePrompt", () => pair.encodePrompt(JSON.parse("5")), "encodePrompt: expected a text, found 5"],
+    ["encodePrompt", () => pair.encodePrompt("x", JSON.parse('{"sys": ""}')), "encodePrompt: .* found sys;"],
+    ["encodeChat", () => pair.encodeChat(JSON.parse("[5]")), "message 0: .*, found 5"],
+  ])("of %s's options is a usage error: %o", async (_, call, message) => {
+    await expect((async () => call())()).rejects.toMatchObject({
+      name: "MlxGemmaError",
+      code: "usage",
+      message: expect.stringMatching(message),
+    });
+  });
+
+  it("is no typed array of token ids", async () => {
+    const promptIds = Int32Array.from(fox);
+    const { tokenIds } = await endOf(generate(pair, { ...JSON.parse("{}"), promptIds, maxTokens: 3 }));
+    expect(tokenIds).toHaveLength(3);
   });
 
   it("is a prompt that asks for more than text", async () => {

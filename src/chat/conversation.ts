@@ -1,3 +1,4 @@
+import { checkMessages, checkOptions } from "../check-options.js";
 import { MlxGemmaError } from "../errors.js";
 import { type GenerationEvent, generate, type StopReason } from "../generate.js";
 import type { LoadedPair } from "../load.js";
@@ -64,6 +65,7 @@ export class Conversation implements Disposable {
 
   /** @throws MlxGemmaError `usage` for a context out of range, `checkpoint` for a pair without a tokenizer */
   constructor(pair: LoadedPair, options: ConversationOptions = {}) {
+    checkOptions("Conversation", options);
     const positions = pair.target.maxPositionEmbeddings;
     const { system, thinking = false, contextTokens = positions } = options;
     if (!Number.isInteger(contextTokens) || contextTokens < 1) {
@@ -142,6 +144,7 @@ export class Conversation implements Disposable {
   /** Goes on from other messages. @throws MlxGemmaError `usage` unless they are user's and model's in turn */
   restore(messages: readonly ChatMessage[]): void {
     this.#refuseBusy();
+    checkMessages(messages);
     const wrong = messages.findIndex(({ role }, index) => role !== (index % 2 === 0 ? "user" : "assistant"));
     if (wrong >= 0) {
       const expected = wrong % 2 === 0 ? "user" : "assistant";

@@ -43,6 +43,13 @@ export interface Flags extends PairFlags, DecodingFlags {
   readonly color: ColourMode;
 }
 
+/** What decides how an answer is written, out of all options of a command. */
+export function decodingOf(flags: DecodingFlags & Strictness) {
+  const { draftTokens, maxTokens, temperature, topK, topP, minP, seed, stop = [], chunkSize } = flags;
+  const { strict, allow } = flags;
+  return { draftTokens, maxTokens, temperature, topK, topP, minP, seed, stop, chunkSize, strict, allow };
+}
+
 /**
  * What the options say together that each alone does not.
  *

@@ -23,9 +23,11 @@ export async function openPair(
   const bar = downloadBar(progress);
   try {
     progress.say("loading the model");
-    const pair = await load({ ...flags, signal, onDownload: bar.on });
+    const { model, revision, offline, draft, dtype, threads, requireExact, strict, allow } = flags;
+    const asked = { model, revision, offline, draft, dtype, threads, requireExact, strict, allow };
+    const pair = await load({ ...asked, signal, onDownload: bar.on });
     // Of the embedded pair there is nothing to choose.
-    if (flags.model !== undefined) tellAssistant(pair, progress);
+    if (model !== undefined) tellAssistant(pair, progress);
     return pair;
   } finally {
     bar.stop();

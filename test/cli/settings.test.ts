@@ -186,5 +186,6 @@ it("a variable that can't be taken is told by its name", async () => {
 it("nearest names what is near, and nothing else", () => {
   expect(nearest("tempreature", ["temperature", "top-k"])).toBe("did you mean temperature?");
   expect(nearest("draft", ["draft-tokens", "drafts"])).toBe("did you mean drafts?");
+  expect(nearest("modle", ["draft", "model"])).toBe("did you mean model?");
   expect(nearest("banana", ["temperature", "top-k"])).toBeUndefined();
 });

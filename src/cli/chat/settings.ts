@@ -2,6 +2,7 @@ import type { AnswerOptions } from "../../chat/conversation.js";
 import type { DraftTokens } from "../../options.js";
 import type { Strictness } from "../../warnings.js";
 import type { ChatFlags } from "../commands/chat.js";
+import { decodingOf } from "../flags.js";
 
 /** What the commands of a chat change: numbers of decoding, and what is shown. */
 export interface Settings extends Strictness {
@@ -20,11 +21,8 @@ export interface Settings extends Strictness {
 }
 
 export function settingsOf(flags: ChatFlags): Settings {
-  const { draftTokens, maxTokens, temperature, topK, topP, minP, seed, stop = [], chunkSize } = flags;
-  const { strict, allow } = flags;
   const shown = { drafts: flags.showDrafts === true, thoughts: !flags.hideThoughts && !flags.quiet };
-  const sampling = { temperature, topK, topP, minP, seed };
-  return { draftTokens, maxTokens, ...sampling, stop, chunkSize, strict, allow, shown };
+  return { ...decodingOf(flags), shown };
 }
 
 /** @param again how often the message was answered already: each sampled answer has a seed of its own */

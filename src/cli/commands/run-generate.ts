@@ -4,7 +4,7 @@ import { generate } from "../../generate.js";
 import type { LoadedPair } from "../../load.js";
 import { refuseWarnings, type Warning, type WarningCode } from "../../warnings.js";
 import { type EndEvent, writeAnswer } from "../answer.js";
-import { type Flags, idleOptions } from "../flags.js";
+import { decodingOf, type Flags, idleOptions } from "../flags.js";
 import { onInterruption } from "../interruption.js";
 import type { JsonOf } from "../json-schemas.js";
 import { checkPairFlags, drafting, openPair } from "../open-pair.js";
@@ -51,8 +51,9 @@ export async function runGenerate(
     const recorder = await recorderFor(flags, pair);
     if (recorder) outliveReader();
     const events = generate(pair, {
-      ...flags,
+      ...decodingOf(flags),
       ...drafting(pair, flags),
+      ignoreEos: flags.ignoreEos,
       promptIds,
       trace: recorder !== undefined,
       signal,
@@ -79,7 +80,8 @@ export async function runGenerate(
 }
 
 async function idsOf(prompt: Prompt, pair: LoadedPair, flags: Flags): Promise<readonly number[]> {
-  return prompt.kind === "ids" ? prompt.ids : pair.encodePrompt(prompt.text, flags);
+  const { raw, system } = flags;
+  return prompt.kind === "ids" ? prompt.ids : pair.encodePrompt(prompt.text, { raw, system });
 }
 
 /** What `--json` tells. */
