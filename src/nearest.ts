@@ -1,10 +1,16 @@
 /** A question after the name that may have been meant; undefined where none is near. */
 export function nearest(word: string, names: readonly string[]): string | undefined {
+  const name = nearestName(word, names);
+  return name && `did you mean ${name}?`;
+}
+
+/** The name that may have been meant; undefined where none is near. */
+export function nearestName(word: string, names: readonly string[]): string | undefined {
   const [best] = names
     .map((name) => ({ name, distance: editDistance(word, name) }))
     .filter(({ name, distance }) => distance <= Math.max(1, Math.floor(name.length / 3)))
     .sort((a, b) => a.distance - b.distance);
-  return best && `did you mean ${best.name}?`;
+  return best?.name;
 }
 
 /** Levenshtein's, with neighbours that changed places as one mistake. */

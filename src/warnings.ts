@@ -41,7 +41,7 @@ export const WARNING_CODES = [
   // Of the command line.
   /** An assistant is loaded and proposes nothing, since K is 0. */
   "drafting-off",
-  /** An option was given that does nothing. */
+  /** An option was given that does nothing, or a variable of the environment that is nearly one. */
   "option-ignored",
 ] as const;
 

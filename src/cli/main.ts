@@ -1,12 +1,15 @@
 import { inspect } from "node:util";
 import { CommanderError } from "commander";
 import { MlxGemmaError } from "../errors.js";
+import { refuseWarnings, type Strictness } from "../warnings.js";
 import { CliCommand, PrintConfig } from "./command.js";
 import { EXIT_CODES, EXIT_OTHER } from "./exit-codes.js";
 import { commandsOf, makeProgram } from "./program.js";
 import { findConfigFile } from "./settings/find.js";
+import { strangers } from "./settings/strangers.js";
 import { endsWithReader } from "./stdout.js";
 import { forTerminal, shownOn } from "./ui/terminal-text.js";
+import { tellWarnings } from "./warnings.js";
 
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   // A reader that has seen enough (`| head`) closes the pipe: that is no error.
@@ -22,14 +25,19 @@ process.stderr.on("error", () => {});
 
 const file = findConfigFile(process.cwd(), process.env);
 let verbose = false;
+let commands: readonly CliCommand[] = [];
 try {
   const readFile = file === undefined ? undefined : (await import("./settings/file.js")).readConfigFile;
   const program: CliCommand = makeProgram({
     environment: process.env,
     // Read once a command asks for it: `--help` has to work with a broken one.
-    file: () => (file === undefined ? undefined : readFile?.(file, commandsOf(program))),
+    file: () => (file === undefined ? undefined : readFile?.(file, commands)),
   });
+  commands = commandsOf(program);
   program.hook("preAction", async (_, command) => {
+    const strictness = command.opts<Strictness>();
+    refuseWarnings(strangers(process.env, commands), strictness);
+    tellStrangers(strictness);
     verbose = command.getOptionValue("verbose") === true;
     if (verbose && command instanceof CliCommand) {
       const { settingsLines } = await import("./settings/print.js");
@@ -39,11 +47,17 @@ try {
   await program.parseAsync();
 } catch (error) {
   if (error instanceof PrintConfig) {
+    tellStrangers(error.command.opts<Strictness>());
     const { printConfig } = await import("./settings/print.js");
     process.stdout.write(shownOn(process.stdout, printConfig(error.command, file)));
   } else {
     process.exitCode = report(error);
   }
+}
+
+function tellStrangers(strictness: Strictness): void {
+  const warn = (text: string) => process.stderr.write(`mlx-gemma: warning: ${forTerminal(text)}\n`);
+  tellWarnings(strangers(process.env, commands), strictness, { warn });
 }
 
 /** One line for a user's mistake, a stack only for a defect of ours or with `--verbose`; returns the exit code. */

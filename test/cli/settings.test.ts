@@ -183,6 +183,27 @@ it("a variable that can't be taken is told by its name", async () => {
   );
 });
 
+it("a variable that is nearly one is told, in a line, and refused where warnings are", async () => {
+  const env = {
+    MLX_GEMMA_MAX_TOKEN: "3",
+    MLX_GEMMA_STEP_ROW: "8",
+    // Read elsewhere, not set, and somebody's own.
+    MLX_GEMMA_JOBS: "2",
+    MLX_GEMMA_BENCH_TOLERANCE: "0.2",
+    MLX_GEMMA_DRAFFT: "",
+    MLX_GEMMA_PROJECT: "x",
+  };
+  const run = (...args: string[]) => mlxGemma(["generate", "--raw", "-n", "1", "Hi", ...args], { env });
+  const line = (name: string, meant: string) =>
+    `mlx-gemma: warning: the variable ${name} does nothing; did you mean ${meant}? [option-ignored]\n`;
+  const lines =
+    line("MLX_GEMMA_MAX_TOKEN", "MLX_GEMMA_MAX_TOKENS") + line("MLX_GEMMA_STEP_ROW", "MLX_GEMMA_STEP_ROWS");
+  expect(await run("--print-config")).toMatchObject({ code: 0, stderr: lines });
+  expect(await run("-q")).toMatchObject({ code: 0, stderr: lines });
+  expect(await run("--strict")).toMatchObject({ code: 13, stdout: "" });
+  expect(await run("-q", "--strict", "--allow", "option-ignored")).toMatchObject({ code: 0, stderr: "" });
+});
+
 it("nearest names what is near, and nothing else", () => {
   expect(nearest("tempreature", ["temperature", "top-k"])).toBe("did you mean temperature?");
   expect(nearest("draft", ["draft-tokens", "drafts"])).toBe("did you mean drafts?");
