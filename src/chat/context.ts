@@ -51,6 +51,6 @@ export async function fitMessages({
   if (fitted.promptIds.length < contextTokens) return fitted;
   throw new MlxGemmaError(
     "context",
-    `the message has ${fitted.promptIds.length} tokens with its system turn, the context ${contextTokens}, answer included; shorten it`,
+    `the message alone makes a prompt of ${fitted.promptIds.length} tokens, the context has ${contextTokens}, answer included; shorten it`,
   );
 }

@@ -70,7 +70,11 @@ export function decodingOptions(maxTokens: number): Option[] {
     numberOption("--top-k <k>", "keep the k likeliest tokens; 0: all", RANGES.topK).default(0),
     numberOption("--top-p <p>", "keep the likeliest tokens up to this probability", RANGES.topP).default(1),
     numberOption("--min-p <p>", "drop tokens below this share of the likeliest", RANGES.minP).default(0),
-    numberOption("--seed <n>", "of sampling; the same seed, the same text (default: 0)", RANGES.seed),
+    numberOption(
+      "--seed <n>",
+      "of sampling: the same seed, the same text (default: 0; without it runs with --draft-tokens auto may differ)",
+      RANGES.seed,
+    ),
     textsOption("--stop <text>", "end the answer before this text (may be given again)"),
     numberOption("--chunk-size <n>", "prompt tokens of one evaluation", { low: 1, whole: true }).default(
       DEFAULTS.chunkSize,

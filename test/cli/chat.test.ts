@@ -142,7 +142,7 @@ describe("what chat refuses", () => {
     ["thoughts of a model that has none", [], ["/think on"], /can't ask for thoughts/],
     ["--think of a model that has none", ["--think"], [], /can't ask for thoughts/],
     ["nothing to answer anew", [], ["/regen"], /no message yet/],
-    ["no file", [], ["/save"], /\/save: expected a file, found none/],
+    ["no file", [], ["/save"], /\/save: expected a file, found none, and the conversation has none yet/],
     ["a file that is not there", [], ["/load nowhere.json"], /nowhere.json: expected .* \(ENOENT\)/],
     ["a picture", [], ["<|image|>"], /asks for an image/],
     ["--context 0", ["--context", "0"], [], /--context: expected a whole number of at least 1/],
@@ -179,7 +179,9 @@ describe("what chat refuses", () => {
   it("a message that does not fit", async () => {
     const { code, stderr } = await chat(["--context", "30"], ["word ".repeat(100)]);
     expect(code).toBe(6);
-    expect(stderr).toMatch(/the message has \d+ tokens with its system turn, the context 30/);
+    expect(stderr).toMatch(
+      /the message alone makes a prompt of \d+ tokens, the context has 30, answer included/,
+    );
   });
 });
 

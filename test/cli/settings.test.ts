@@ -118,6 +118,9 @@ describe("a value is that of the strongest source", () => {
     expect((await tokens("generate", "--draft", "assistant"))?.value).toBe(2);
     expect((await tokens("chat"))?.value).toBe(5);
     expect((await tokens("bench"))?.value).toEqual([1, 3]);
+    const unsaid = async (...args: string[]) => (await held(args)).get("draft-tokens");
+    expect(await unsaid("generate", "--draft", "assistant")).toEqual({ ...nothing, value: "auto" });
+    expect((await unsaid("bench"))?.value).toEqual([1, 2, 3, 4, 6, 8, "auto"]);
     const run = await mlxGemma(["generate", "-n", "2", "Hi"], { cwd: folder });
     expect(run.code).toBe(0);
     expect(await refusal('{"draft": "none"}', ["generate", "--draft-tokens", "2", "Hi"])).toMatch(

@@ -59,11 +59,15 @@ export const COMMANDS: readonly ChatCommand[] = [
   {
     name: "save",
     argument: "[FILE]",
-    help: "write the conversation to a file",
+    help: "write the conversation to a file; without FILE: to its last one",
     file: true,
     run(session, argument) {
       const path = argument === "" ? session.file : argument;
-      if (path === undefined) throw new MlxGemmaError("usage", "/save: expected a file, found none");
+      if (path === undefined)
+        throw new MlxGemmaError(
+          "usage",
+          "/save: expected a file, found none, and the conversation has none yet",
+        );
       saveTranscript(path, session.conversation, path === session.file);
       session.file = path;
       session.say(`saved: ${path}`);

@@ -1,8 +1,12 @@
+import type { Option } from "commander";
+import { BENCH_DEFAULTS } from "../../bench/options.js";
+import { DEFAULTS } from "../../options.js";
 import type { CliCommand } from "../command.js";
 import type { JsonOf } from "../json-schemas.js";
+import { ListOption } from "../options.js";
 import { jsonLine } from "../stdout.js";
 import { originOf } from "./apply.js";
-import { settingName } from "./names.js";
+import { isMoot, settingName } from "./names.js";
 
 const SOURCES = new Map<string | undefined, Held["source"]>([
   ["cli", "flag"],
@@ -21,11 +25,18 @@ function held(command: CliCommand): Held[] {
       const name = option.attributeName();
       return {
         name: settingName(option),
-        value: command.getOptionValue(name) ?? null,
+        value: command.getOptionValue(name) ?? unsaid(command, option) ?? null,
         source: SOURCES.get(command.getOptionValueSource(name)) ?? "default",
         from: originOf(command, option) ?? null,
       };
     });
+}
+
+/** What holds though no option says it: K is `auto` where somebody drafts. */
+function unsaid(command: CliCommand, option: Option): unknown {
+  if (settingName(option) !== "draft-tokens" || isMoot(option, (other) => command.getOptionValue(other)))
+    return undefined;
+  return option instanceof ListOption ? BENCH_DEFAULTS.draftTokens : DEFAULTS.draftTokens;
 }
 
 /** `--print-config`: a line for each option, its value as JSON and its source; with `--json` one object. */
