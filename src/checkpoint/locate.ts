@@ -1,7 +1,7 @@
 import { realpathSync, type Stats, statSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { MlxGemmaError } from "../errors.js";
+import { MlxGemmaError } from "../errors.js";
 import { checkpointError, describe, isObject, quote } from "./json.js";
 import { assistantCandidates, assistantFolderNames } from "./known-pairs.js";
 import { isFile, isThere, readJson, reason } from "./plain-file.js";
@@ -15,9 +15,13 @@ export const EMBEDDED_TARGET = join(PACKAGE, "models", "tiny-gemma4", "target");
 /**
  * Absolute path of a checkpoint's folder; the embedded target when none is given.
  *
- * @throws MlxGemmaError `checkpoint` when there is no folder, or no config.json in it.
+ * @throws MlxGemmaError `checkpoint` when there is no folder, or no config.json in it; `usage` for an empty path, which
+ * would be the current folder.
  */
 export function locateFolder(path?: string): string {
+  if (path === "") {
+    throw new MlxGemmaError("usage", "expected the folder or name of a checkpoint, found an empty text");
+  }
   const folder = resolve(path ?? EMBEDDED_TARGET);
   let stats: Stats;
   try {

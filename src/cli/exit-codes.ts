@@ -37,7 +37,7 @@ export const EXIT_MEANINGS: readonly (readonly [number, string])[] = [
     EXIT_OTHER,
     "an output that can't be written, a defect of mlx-gemma, a bench whose drafted ids differ, what --check or --diff found, or a failed doctor",
   ],
-  [EXIT_CODES.usage, "an option or a prompt that can't be taken"],
+  [EXIT_CODES.usage, "an option or a prompt that can't be taken; a current folder that is not there"],
   [EXIT_CODES.checkpoint, "a checkpoint that is missing, broken or no Gemma 4"],
   [EXIT_CODES.pair, "target and assistant do not fit"],
   [EXIT_CODES.unsupported, "a checkpoint that this version cannot run yet"],

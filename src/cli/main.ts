@@ -23,15 +23,17 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
 // Where nobody reads what is said beside the answer, the answer goes on.
 process.stderr.on("error", () => {});
 
-const file = findConfigFile(process.cwd(), process.env);
+let file: string | undefined;
 let verbose = false;
 let commands: readonly CliCommand[] = [];
 try {
-  const readFile = file === undefined ? undefined : (await import("./settings/file.js")).readConfigFile;
+  const path = findConfigFile(currentFolder(), process.env);
+  file = path;
+  const readFile = path === undefined ? undefined : (await import("./settings/file.js")).readConfigFile;
   const program: CliCommand = makeProgram({
     environment: process.env,
     // Read once a command asks for it: `--help` has to work with a broken one.
-    file: () => (file === undefined ? undefined : readFile?.(file, commands)),
+    file: () => (path === undefined ? undefined : readFile?.(path, commands)),
   });
   commands = commandsOf(program);
   program.hook("preAction", async (_, command) => {
@@ -52,6 +54,17 @@ try {
     process.stdout.write(shownOn(process.stdout, printConfig(error.command, file)));
   } else {
     process.exitCode = report(error);
+  }
+}
+
+/** @throws MlxGemmaError `usage` where it was removed */
+function currentFolder(): string {
+  try {
+    return process.cwd();
+  } catch (cause) {
+    throw new MlxGemmaError("usage", "the current folder is not there any more; change to one that is", {
+      cause,
+    });
   }
 }
 

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { existsSync, lstatSync, mkdirSync, readdirSync, realpathSync } from "node:fs";
 import { mkdir, open, rename, rm, rmdir, unlink, writeFile } from "node:fs/promises";
-import { basename, dirname, join, resolve } from "node:path";
+import { basename, dirname, join, relative, resolve, sep } from "node:path";
 import { errorCode } from "../checkpoint/hub/errors.js";
 import { isObject } from "../checkpoint/json.js";
 import { readJson } from "../checkpoint/plain-file.js";
@@ -29,7 +29,12 @@ export interface OutputFolder {
 
 /** Checks that a name is free, or may be replaced. @throws MlxGemmaError `usage`, `disk` when it can't be looked at */
 export function checkOutput(output: string, force: boolean): string {
+  if (output === "") throw usage("the output", "an empty path", "give the name of a new folder");
   const folder = existsSync(output) ? realpathSync(output) : resolve(output);
+  // The last step is a rename, which would take the folder away from whoever stands in it.
+  if (isWithin(realpathSync("."), folder)) {
+    throw usage(folder, "the current folder, or one above it", "give the name of a new folder");
+  }
   let entries: string[];
   try {
     const stats = lstatSync(folder, { throwIfNoEntry: false });
@@ -59,6 +64,11 @@ export function checkOutput(output: string, force: boolean): string {
   if (!force)
     throw usage(folder, "the output of an earlier run", "give --force to replace it, or a new name");
   return folder;
+}
+
+function isWithin(path: string, folder: string): boolean {
+  const way = relative(folder, path);
+  return way !== ".." && !way.startsWith(`..${sep}`);
 }
 
 /**

@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -56,6 +57,24 @@ describe("a wrong option", () => {
     [["--quiet", "--stats", "x"], /'--stats' cannot be used with option '-q, --quiet'/],
     [["--json", "--show-drafts", "x"], /'--show-drafts' cannot be used with option '--json'/],
   ])("%j", (args, line) => mistake(args, 2, line));
+
+  it.each([["--version"], ["generate", "x"], ["models", "rm", "--help"]])(
+    "%s in a folder that was removed is told in a line",
+    (...args) => {
+      const gone = mkdtempSync(join(tmpdir(), "mlx-gemma-gone-"));
+      const bin = join(ROOT, "bin/mlx-gemma.js");
+      const script = 'rmdir "$1" && shift && exec "$@"';
+      const outcome = spawnSync("sh", ["-c", script, "sh", gone, process.execPath, bin, ...args], {
+        cwd: gone,
+        encoding: "utf8",
+      });
+      expect(outcome).toMatchObject({
+        status: 2,
+        stdout: "",
+        stderr: "mlx-gemma: the current folder is not there any more; change to one that is\n",
+      });
+    },
+  );
 
   it("of the environment: kernels that this processor hasn't", async () => {
     const outcome = await generate(["x"], { env: { MLX_GEMMA_ISA: "sse" } });

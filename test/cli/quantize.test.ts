@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { JSON_SCHEMAS } from "../../src/cli/json-schemas.js";
@@ -77,6 +77,8 @@ describe("mlx-gemma quantize", () => {
       /'--mixed <recipe>' cannot be used with option '--bits <n>'/,
     ],
     [["-o", "x", "--dtype", "int8"], /--dtype: expected bf16, f16 or f32, found "int8"/],
+    [["-o", ""], /the output: expected a new or empty folder for the output, found an empty path/],
+    [["-m", "", "-o", "x"], /expected the folder or name of a checkpoint, found an empty text/],
     [["-o", "README.md"], /README.md: expected a new or empty folder for the output, found a file/],
     [
       ["-o", "src"],
@@ -90,6 +92,22 @@ describe("mlx-gemma quantize", () => {
     expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
   });
 });
+
+it.each([".", "..", "../here"])(
+  "the current folder is refused as -o, as are those above it: %s",
+  async (output) => {
+    const parent = temporaryFolder();
+    const cwd = join(parent, "here");
+    mkdirSync(cwd);
+    const { code, stderr } = await mlxGemma(["quantize", "-m", ASSISTANT, "--no-check", "-o", output], {
+      cwd,
+    });
+    expect(stderr).toMatch(
+      /^mlx-gemma: \S+: expected .*, found the current folder, or one above it; give [^\n]*\n$/,
+    );
+    expect({ code, left: readdirSync(parent, { recursive: true }) }).toEqual({ code: 2, left: ["here"] });
+  },
+);
 
 describe("a signal in the middle", () => {
   /** Ends a run once its file is there. */
