@@ -73,7 +73,7 @@ export type GenerationEvent =
  * drafter and K, and whatever a `cache` holds. Leaving the loop early frees the generation's memory.
  *
  * @throws MlxGemmaError `usage` for options out of range, `context` for a prompt that does not fit, `disposed` after
- * the pair was disposed, `strict` for a warning where it is asked for.
+ * the pair was disposed, `strict` for a warning where it is asked for, `checkpoint` for weights that make NaN of a prompt.
  */
 export async function* generate(
   pair: LoadedPair,

@@ -1,4 +1,5 @@
 import type { Drafter, Proposal } from "../drafter/drafter.js";
+import { MlxGemmaError } from "../errors.js";
 import { evaluate, fromInt32, type MlxArray, readFloat32, readInt32, scope } from "../mlx/array.js";
 import * as ops from "../mlx/ops.js";
 import type { Target, TargetSession } from "../target/target.js";
@@ -108,7 +109,11 @@ export async function runRound(parts: RoundParts, state: RoundState, steps: numb
   }
 }
 
-/** The first token, from the prompt's last logits, which it takes over: a verdict without drafts. */
+/**
+ * The first token, from the prompt's last logits, which it takes over: a verdict without drafts.
+ *
+ * @throws MlxGemmaError `checkpoint` for logits that are no numbers: of them no token follows
+ */
 export async function firstToken(
   output: { readonly logits: MlxArray; readonly lastHidden: MlxArray },
   verifier: Verifier,
@@ -117,13 +122,16 @@ export async function firstToken(
   const nothing: Proposal = { distributions: [] };
   const mine = [output.logits];
   try {
-    const { verdict, probabilities } = scope(() => {
+    const { verdict, largest, probabilities } = scope(() => {
       const verdict = verifier.judge(output.logits, nothing, promptLength - 1);
+      // A NaN anywhere makes it one.
+      const largest = ops.astype(ops.max(output.logits, -1, true), "float32");
       const probabilities = verifier.probabilities?.(output.logits, nothing, verdict);
-      return { verdict, probabilities: probabilities ? [probabilities] : [] };
+      return { verdict, largest, probabilities: probabilities ? [probabilities] : [] };
     });
-    mine.push(verdict, ...probabilities);
-    await evaluate([[verdict], probabilities]);
+    mine.push(verdict, largest, ...probabilities);
+    await evaluate([[verdict, largest], probabilities]);
+    requireFinite(readFloat32(largest));
     const { bonus } = conclude(verifier.read(readInt32(verdict)));
     return { bonus, hidden: output.lastHidden, ...toldOf(probabilities) };
   } catch (error) {
@@ -132,6 +140,15 @@ export async function firstToken(
   } finally {
     for (const array of mine) array.dispose();
   }
+}
+
+function requireFinite(largest: Float32Array): void {
+  const strange = largest.find((value) => !Number.isFinite(value));
+  if (strange === undefined) return;
+  throw new MlxGemmaError(
+    "checkpoint",
+    `the prompt's logits: expected numbers, found ${strange}: weights are broken (mlx-gemma inspect-weights --check finds them), or values overflow in this dtype (give another --dtype)`,
+  );
 }
 
 /** Reads what the verifier told, if it did. */

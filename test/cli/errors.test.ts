@@ -115,6 +115,18 @@ describe("a prompt that is none", () => {
   });
 });
 
+/** Weights of which fifty are NaN. */
+function withNaN(bytes: Buffer): Buffer {
+  const end = 8 + Number(bytes.readBigUInt64LE());
+  const header: Record<string, { data_offsets: number[] }> = JSON.parse(bytes.toString("utf8", 8, end));
+  const [name = ""] = Object.keys(header).filter((key) =>
+    key.endsWith("layers.1.per_layer_input_gate.weight"),
+  );
+  const [begin = 0] = header[name]?.data_offsets ?? [];
+  for (let i = 0; i < 50; i++) bytes.writeUInt16LE(0x7fc0, end + begin + 2 * i);
+  return bytes;
+}
+
 describe("a wrong folder", () => {
   let root: string;
   const broken = (name: string) => join(root, name);
@@ -125,6 +137,11 @@ describe("a wrong folder", () => {
     cpSync(`${EMBEDDED}/target`, broken("truncated"), { recursive: true });
     const weights = join(broken("truncated"), "model.safetensors");
     writeFileSync(weights, readFileSync(weights).subarray(0, -1000));
+    cpSync(`${EMBEDDED}/target`, broken("nan"), { recursive: true });
+    writeFileSync(
+      join(broken("nan"), "model.safetensors"),
+      withNaN(readFileSync(`${EMBEDDED}/target/model.safetensors`)),
+    );
     mkdirSync(broken("config"));
     writeFileSync(join(broken("config"), "config.json"), "{ not json");
   });
@@ -154,6 +171,12 @@ describe("a wrong folder", () => {
       () => ["--model", broken("truncated")],
       3,
       /model\.safetensors: expected .* found /,
+    ],
+    [
+      "with weights that are no numbers",
+      () => ["--model", broken("nan")],
+      3,
+      /the prompt's logits: expected numbers, found NaN: .*inspect-weights --check.*dtype/,
     ],
     ["with a broken config", () => ["--model", broken("config")], 3, /config\.json: /],
     [

@@ -4,7 +4,9 @@ import { addon } from "../../src/mlx/addon.js";
 import { fromFloat32 } from "../../src/mlx/array.js";
 import { noDrafter } from "../../src/speculative/no-drafter.js";
 import { firstToken, type RoundState, runRound } from "../../src/speculative/round.js";
-import { greedyVerifier } from "../../src/speculative/verifier.js";
+import { GREEDY } from "../../src/speculative/sampling.js";
+import { greedyVerifier, samplingVerifier } from "../../src/speculative/verifier.js";
+import { rejected } from "../checkpoint/helpers.js";
 import { liveArrays, settledArrays } from "../mlx/helpers.js";
 import { fakePair, type Script, scriptedDrafter, scriptedTarget, VOCAB } from "../support/fakes.js";
 import { record } from "../support/generation.js";
@@ -34,6 +36,18 @@ describe("the first token", () => {
     const { state } = await started(1);
     expect(state.bonus).toBe(text(PROMPT));
     expect([...(await valuesOf(state.hidden))]).toEqual([PROMPT - 1, text(PROMPT - 1)]);
+  });
+
+  it.each([
+    ["NaN", Number.NaN, greedyVerifier],
+    ["NaN, sampled", Number.NaN, samplingVerifier({ ...GREEDY, temperature: 1 })],
+    ["Infinity", Number.POSITIVE_INFINITY, greedyVerifier],
+  ])("of logits that hold %s is a broken checkpoint's", async (_, value, verifier) => {
+    const before = await settledArrays();
+    const logits = fromFloat32(Float32Array.of(1, 2, value, 4), [1, 1, 4]);
+    const lastHidden = fromFloat32(Float32Array.of(1, 2), [1, 1, 2]);
+    await rejected("checkpoint", firstToken({ logits, lastHidden }, verifier, PROMPT));
+    expect(liveArrays()).toBe(before);
   });
 
   it.each(["judge", "read"] as const)(
@@ -243,9 +257,9 @@ describe("a generation", () => {
         );
         expect(stats).toMatchObject({ tokens: length, targetSteps: kept.length });
         expect(Math.max(0, ...blocks)).toBeLessThanOrEqual(draftTokens + 1);
-        // The prompt and the first token, then one evaluation and one readback a round.
+        // The prompt and the first token, with whether its logits are numbers, then one evaluation and one readback a round.
         expect(after.evaluations - before.evaluations).toBe(2 + kept.length);
-        expect(after.readbacks - before.readbacks).toBe(1 + kept.length);
+        expect(after.readbacks - before.readbacks).toBe(2 + kept.length);
         expect(after.liveArrays).toBe(before.liveArrays);
       }),
       { numRuns: 60, seed: 4 },
