@@ -59,7 +59,7 @@ export const COMMANDS: readonly ChatCommand[] = [
   {
     name: "save",
     argument: "[FILE]",
-    help: "write the conversation to a file; without FILE: to its last one",
+    help: "save to FILE, or to the last one",
     file: true,
     run(session, argument) {
       const path = argument === "" ? session.file : argument;
