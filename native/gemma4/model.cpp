@@ -1,14 +1,10 @@
 #include "gemma4/model.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
-#include <cstdlib>
-#include <cstring>
 #include <stdexcept>
 #include <string>
 
-#include "mlx/backend/metal/metal.h"
 #include "mlx/ops.h"
 
 namespace mlx_gemma::gemma4 {
@@ -25,26 +21,6 @@ array first_rows(const array& x, int rows) { return mx::slice(x, {0, 0, 0}, {1, 
 
 /** A block that is verified has no more tokens. */
 constexpr int kMostBlock = 16;
-
-/**
- * Rows of a step of fixed size, 0 for none. 8 is what CUDA computes in about the time of one. Metal has
- * kernels for one row of packed weights that eight rows would cost several of: there it is left to
- * MLX_GEMMA_STEP_ROWS.
- */
-int step_rows() {
-  constexpr int kDefault = 8;
-  if (kernels::own_kernels()) return 0;
-  const char* text = std::getenv("MLX_GEMMA_STEP_ROWS");
-  if (text == nullptr || *text == '\0') return mx::metal::is_available() ? 0 : kDefault;
-  int rows = -1;
-  const char* end = text + std::strlen(text);
-  const auto [rest, error] = std::from_chars(text, end, rows);
-  if (error != std::errc() || rest != end || rows < 0 || rows > kMostBlock) {
-    throw std::invalid_argument("MLX_GEMMA_STEP_ROWS=" + std::string(text) + ": expected 0 to " +
-                                std::to_string(kMostBlock));
-  }
-  return rows;
-}
 
 Config checked(Config config) {
   config.check();
@@ -140,7 +116,7 @@ size_t Caches::nbytes() const {
 Model::Model(Config config, const Weights& weights)
     : config_(checked(std::move(config))),
       dtype_(weights.dtype()),
-      step_rows_(step_rows()),
+      step_rows_(kernels::step_rows()),
       last_producer_(config_.last_producer()),
       embed_tokens_(weights, "embed_tokens", config_.vocab_size, config_.hidden_size,
                     std::sqrt(static_cast<double>(config_.hidden_size))),

@@ -1,13 +1,16 @@
 #include "isa.h"
 
 #include <atomic>
+#include <charconv>
 #include <cstdlib>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <system_error>
 
 #include "amx.h"
 #include "kernels.h"
+#include "mlx/backend/metal/metal.h"
 #include "mlx/device.h"
 
 namespace mlx_gemma::kernels {
@@ -53,14 +56,13 @@ const RowFunctions* find(std::string_view wanted) {
   return nullptr;
 }
 
-/** What MLX_GEMMA_ISA says; empty where it is not set. */
-std::string_view forced() {
-  const char* value = std::getenv("MLX_GEMMA_ISA");
+/** A variable of the environment; empty where it is not set. */
+std::string_view variable(const char* name) {
+  const char* value = std::getenv(name);
   return value == nullptr ? "" : value;
 }
 
-const RowFunctions* choose() {
-  const std::string_view wanted = forced();
+const RowFunctions* wanted_functions(std::string_view wanted) {
   if (wanted.empty() || wanted == kMlx) return &best();
   const RowFunctions* found = find(wanted);
   if (found == nullptr) {
@@ -71,14 +73,39 @@ const RowFunctions* choose() {
   return found;
 }
 
-std::atomic<const RowFunctions*>& chosen() {
-  static std::atomic<const RowFunctions*> one{choose()};
+/**
+ * 8 is what CUDA computes in about the time of one. Metal has kernels for one row of packed weights that
+ * eight rows would cost several of: there it is left to who asks.
+ */
+int wanted_step_rows(std::string_view wanted) {
+  constexpr int kDefault = 8, kMost = 16;
+  if (wanted.empty()) return mlx::core::metal::is_available() ? 0 : kDefault;
+  int rows = -1;
+  const char* end = wanted.data() + wanted.size();
+  const auto [rest, error] = std::from_chars(wanted.data(), end, rows);
+  if (error != std::errc() || rest != end || rows < 0 || rows > kMost) {
+    throw std::invalid_argument("MLX_GEMMA_STEP_ROWS=" + std::string(wanted) + ": expected 0 to " +
+                                std::to_string(kMost));
+  }
+  return rows;
+}
+
+/** What the environment asks for: read all at once, when any of it is first needed. */
+struct Choice {
+  bool mlx = variable("MLX_GEMMA_ISA") == kMlx;
+  /** Changed by tests alone. */
+  std::atomic<const RowFunctions*> functions{wanted_functions(variable("MLX_GEMMA_ISA"))};
+  int step_rows = wanted_step_rows(variable("MLX_GEMMA_STEP_ROWS"));
+};
+
+Choice& choice() {
+  static Choice one;
   return one;
 }
 
 }  // namespace
 
-const RowFunctions& row_functions() { return *chosen().load(std::memory_order_relaxed); }
+const RowFunctions& row_functions() { return *choice().functions.load(std::memory_order_relaxed); }
 
 const RowFunctions& packed_functions(Element element, const PackedRows& weight) {
   const RowFunctions& functions = row_functions();
@@ -91,14 +118,13 @@ const RowFunctions& packed_functions(Element element, const PackedRows& weight) 
 
 bool use_isa(const char* name) {
   const RowFunctions* found = find(name);
-  if (found != nullptr) chosen().store(found, std::memory_order_relaxed);
+  if (found != nullptr) choice().functions.store(found, std::memory_order_relaxed);
   return found != nullptr;
 }
 
-bool own_kernels() {
-  static const bool wanted = forced() != kMlx;
-  return wanted && mlx::core::default_device() == mlx::core::Device::cpu;
-}
+bool own_kernels() { return !choice().mlx && mlx::core::default_device() == mlx::core::Device::cpu; }
+
+int step_rows() { return own_kernels() ? 0 : choice().step_rows; }
 
 const char* name() { return own_kernels() ? row_functions().name : kMlx; }
 

@@ -192,6 +192,13 @@ int threads();
 /** True if new operations are primitives of ours: on a CPU, unless MLX_GEMMA_ISA is "mlx". */
 bool own_kernels();
 
+/**
+ * Rows that every block that is verified is padded to, in passes of so many: where MLX's own operations run,
+ * whose kernels differ with the shapes. 0: blocks have the shape that they have. MLX_GEMMA_STEP_ROWS asks for
+ * another number.
+ */
+int step_rows();
+
 /** The instruction set in use: "amx", "avx512", "avx2", "neon" or "scalar"; "mlx" where MLX's own operations
  * run. MLX_GEMMA_ISA forces one that the CPU has, or "mlx". */
 const char* name();

@@ -12,7 +12,7 @@ let loaded: NativeModule | undefined;
  * The native addon, loaded at the first call and not before.
  *
  * @throws MlxGemmaError `addon` when it is missing, can't be loaded (with the loader's cause) or was built from another
- * version; `usage` where MLX_GEMMA_ISA names what this processor hasn't.
+ * version; `usage` where MLX_GEMMA_ISA names what this processor hasn't, or MLX_GEMMA_STEP_ROWS no number of rows.
  */
 export function addon(): NativeModule {
   loaded ??= withKernels(

@@ -83,6 +83,18 @@ describe("a wrong option", () => {
       /^mlx-gemma: MLX_GEMMA_ISA=sse: this processor has no such instruction set; .*; unset it, or name another\n$/,
     );
   });
+
+  it.each(["17", "-1", "8 rows"])(
+    "of the environment: steps of %s rows, before any weights are read",
+    async (rows) => {
+      const outcome = await generate(["x"], { env: { MLX_GEMMA_STEP_ROWS: rows, MLX_GEMMA_ISA: "mlx" } });
+      expect(outcome).toEqual({
+        code: 2,
+        stdout: "",
+        stderr: `mlx-gemma: MLX_GEMMA_STEP_ROWS=${rows}: expected 0 to 16; unset it, or name another\n`,
+      });
+    },
+  );
 });
 
 describe("a prompt that is none", () => {
