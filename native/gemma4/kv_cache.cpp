@@ -15,7 +15,7 @@ namespace {
 /** Buffers of full layers are multiples of this many positions; where MLX's own operations run, all are. */
 constexpr int kStep = kernels::kKeyStep;
 
-int whole_steps(int rows) { return (rows + kStep - 1) / kStep * kStep; }
+int64_t whole_steps(int64_t rows) { return (rows + kStep - 1) / kStep * kStep; }
 
 array slice_rows(const array& buffer, int begin, int end) {
   return mx::slice(buffer, {0, 0, begin, 0}, {1, buffer.shape(1), end, buffer.shape(3)});
@@ -32,10 +32,11 @@ int KvCache::capacity_for(int rows) const {
   // A quarter more than is there, so that the copies of a long text add up to a few times its length.
   const int current = keys_ ? keys_->shape(2) : 0;
   const int wanted = std::max(rows, current + current / 4);
-  const int grown = whole_steps(wanted);
-  if (window_ == 0) return grown;
-  const int most = std::max(rows, window_ + max_block_ + std::max(window_, kStep));
-  return std::min(grown, kernels::own_kernels() ? most : whole_steps(most));
+  const int64_t grown = whole_steps(wanted);
+  if (window_ == 0) return static_cast<int>(grown);
+  // A window may be near the largest int.
+  const int64_t most = std::max<int64_t>(rows, int64_t{window_} + max_block_ + std::max(window_, kStep));
+  return static_cast<int>(std::min<int64_t>(grown, kernels::own_kernels() ? most : whole_steps(most)));
 }
 
 int KvCache::oldest(int position) const {

@@ -12,6 +12,7 @@ export interface TinyOptions {
   readonly experts?: "stacked" | "split";
   readonly packing?: Packing;
   readonly layers?: readonly LayerType[];
+  readonly window?: number;
   readonly seed?: number;
 }
 
@@ -47,7 +48,7 @@ const ALTERNATING: readonly LayerType[] = [
 ];
 
 export function tinyTarget(options: TinyOptions = {}): TinyTarget {
-  const { experts, packing = () => undefined, layers = ALTERNATING } = options;
+  const { experts, packing = () => undefined, layers = ALTERNATING, window = TINY.window } = options;
   const write = new TinyWriter(packing, options.seed);
   const configs = layers.map((type, index) => layerConfig(type, index, experts !== undefined));
   writeAll(write, configs, experts);
@@ -58,7 +59,7 @@ export function tinyTarget(options: TinyOptions = {}): TinyTarget {
       numHeads: TINY.heads,
       hiddenSizePerLayerInput: experts ? 0 : TINY.perLayer,
       rmsNormEps: TINY.eps,
-      slidingWindow: TINY.window,
+      slidingWindow: window,
       finalLogitSoftcapping: TINY.softcap,
       layers: configs,
       inverseFrequencies: {
