@@ -49,7 +49,18 @@ array KvCache::moved(const std::optional<array>& old, int begin, int capacity) c
   return length_ > begin ? kernels::kv_write(fresh, slice_rows(*old, begin, length_), 0) : fresh;
 }
 
-void KvCache::make_room(int rows) {
+void KvCache::count_copies() {
+  if (!keys_ || !keys_->is_available()) {
+    keys_memory_ = nullptr;
+    return;
+  }
+  const void* memory = keys_->buffer().ptr();
+  if (keys_memory_ != nullptr && keys_memory_ != memory) ++cache_copies();
+  keys_memory_ = memory;
+}
+
+void KvCache::reserve(int rows) {
+  count_copies();
   if (keys_ && length_ + rows <= keys_->shape(2)) return;
   const int begin = std::max(0, oldest(position()) - first_);
   const int retained = length_ - begin;
@@ -64,23 +75,7 @@ void KvCache::make_room(int rows) {
   keys_memory_ = nullptr;
 }
 
-void KvCache::count_copies() {
-  if (!keys_ || !keys_->is_available()) {
-    keys_memory_ = nullptr;
-    return;
-  }
-  const void* memory = keys_->buffer().ptr();
-  if (keys_memory_ != nullptr && keys_memory_ != memory) ++cache_copies();
-  keys_memory_ = memory;
-}
-
-kernels::CacheRows KvCache::reserve(int rows) {
-  count_copies();
-  make_room(rows);
-  return written();
-}
-
-kernels::CacheRows KvCache::written() const {
+kernels::CacheRows KvCache::current() const {
   return {.keys = *keys_, .values = *values_, .offset = length_, .first_position = first_, .window = window_};
 }
 

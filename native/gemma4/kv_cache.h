@@ -47,13 +47,16 @@ class KvCache {
   KvCache(int window, int max_block, int kv_heads, int head_dim, mlx::core::Dtype dtype)
       : window_(window), max_block_(max_block), kv_heads_(kv_heads), head_dim_(head_dim), dtype_(dtype) {}
 
-  /** The buffers, with room for T rows after the kept ones. */
-  kernels::CacheRows reserve(int rows);
+  /**
+   * Makes room for T rows after the kept ones, all that are written before `drop`: a fresh buffer has what
+   * the first of them sees, but not what one that was dropped by then saw.
+   */
+  void reserve(int rows);
+  /** The buffers, for a step that writes after the kept rows, or with what it wrote. */
+  kernels::CacheRows current() const;
   /** What a step of T rows made of them. `commit` makes the rows kept; without it the next step replaces
    * them. */
   void wrote(const array& keys, const array& values, int rows);
-  /** The buffers with the written rows. */
-  kernels::CacheRows written() const;
   /** What the last `queries` written rows may see: all of it on full layers, their windows on sliding ones.
    */
   const kernels::KeyRows& visible(int queries);
@@ -91,7 +94,6 @@ class KvCache {
     int first;
   };
 
-  void make_room(int rows);
   /** Position of the first key that a query at `position` is given. */
   int oldest(int position) const;
   /** Whether a buffer with row 0 at `first` has what a query at `position` is given. */

@@ -23,27 +23,23 @@ array Layer::operator()(const array& h, const OwnInput& per_layer, const TypeSte
     return kernels::feed_forward_block(grouped(h, step, cache), weights_.feed_forward, per_layer);
   }
   if (!weights_.attention.kv) return read(h, per_layer, step, cache);
-  const int rows = h.shape(1);
   const auto [output, keys, values] =
-      kernels::decoder_layer(h, weights_, step.rope_table, cache.reserve(rows), per_layer);
-  cache.wrote(keys, values, rows);
+      kernels::decoder_layer(h, weights_, step.rope_table, cache.current(), per_layer);
+  cache.wrote(keys, values, h.shape(1));
   return output;
 }
 
 array Layer::grouped(const array& h, const TypeStep& step, KvCache& cache) const {
-  const int rows = h.shape(1);
-  const bool writes = weights_.attention.kv.has_value();
   const auto [attended, keys, values] = kernels::composed::attention_block(
-      h, weights_.attention, step.rope_table, writes ? cache.reserve(rows) : cache.written(), step.groups);
-  if (writes) cache.wrote(keys, values, rows);
+      h, weights_.attention, step.rope_table, cache.current(), step.groups);
+  if (weights_.attention.kv) cache.wrote(keys, values, h.shape(1));
   return attended;
 }
 
 void Layer::write(const array& h, const TypeStep& step, KvCache& cache) const {
-  const int rows = h.shape(1);
   const auto [keys, values] =
-      kernels::write_keys_values(h, weights_.attention, step.rope_table, cache.reserve(rows));
-  cache.wrote(keys, values, rows);
+      kernels::write_keys_values(h, weights_.attention, step.rope_table, cache.current());
+  cache.wrote(keys, values, h.shape(1));
 }
 
 array Layer::read(const array& h, const OwnInput& per_layer, const TypeStep& step, KvCache& cache) const {

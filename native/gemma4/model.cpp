@@ -19,9 +19,6 @@ array last_row(const array& x) { return mx::slice(x, {0, x.shape(1) - 1, 0}, {1,
 /** (1, T, n) → (1, rows, n) */
 array first_rows(const array& x, int rows) { return mx::slice(x, {0, 0, 0}, {1, rows, x.shape(2)}); }
 
-/** A block that is verified has no more tokens. */
-constexpr int kMostBlock = 16;
-
 Config checked(Config config) {
   config.check();
   return config;
@@ -50,6 +47,11 @@ Caches::Caches(const Config& config, int max_block, Dtype dtype) : max_block_(ma
       slots_[i] = slots_[layer.kv_source];
     }
   }
+}
+
+void Caches::begin_step(int rows) {
+  for (KvCache& cache : caches_) cache.reserve(rows);
+  last_tokens_ = 0;
 }
 
 void Caches::commit(int tokens) {
@@ -116,7 +118,6 @@ size_t Caches::nbytes() const {
 Model::Model(Config config, const Weights& weights)
     : config_(checked(std::move(config))),
       dtype_(weights.dtype()),
-      step_rows_(kernels::step_rows()),
       last_producer_(config_.last_producer()),
       embed_tokens_(weights, "embed_tokens", config_.vocab_size, config_.hidden_size,
                     std::sqrt(static_cast<double>(config_.hidden_size))),
@@ -153,18 +154,24 @@ Model::TypeSteps Model::type_steps(int position, int rows, bool fixed_size) cons
 
 std::optional<Output> Model::forward(const array& tokens, Caches& caches, Rows rows) const {
   check_tokens(tokens);
-  caches.begin_step();
-  const bool fixed = step_rows_ > 0 && rows == Rows::kAll && tokens.shape(1) <= kMostBlock;
-  return fixed ? fixed_steps(tokens, caches) : pass(tokens, caches, rows, std::nullopt);
+  const int step_rows = kernels::step_rows();
+  if (step_rows > 0 && rows == Rows::kAll && tokens.shape(1) <= caches.max_block()) {
+    return fixed_steps(tokens, caches, step_rows);
+  }
+  caches.begin_step(tokens.shape(1));
+  return pass(tokens, caches, rows, std::nullopt);
 }
 
-Output Model::fixed_steps(const array& tokens, Caches& caches) const {
-  const int length = tokens.shape(1);
+Output Model::fixed_steps(const array& tokens, Caches& caches, int rows) const {
+  const int length = tokens.shape(1), passes = (length + rows - 1) / rows;
+  // For all passes at once: what the first one's tokens see must outlive the last one, for they may be
+  // dropped.
+  caches.begin_step(passes * rows);
   std::vector<array> logits, hidden;
-  for (int begin = 0; begin < length; begin += step_rows_) {
-    const int kept = std::min(step_rows_, length - begin);
+  for (int begin = 0; begin < length; begin += rows) {
+    const int kept = std::min(rows, length - begin);
     const array own = mx::slice(tokens, {0, begin}, {1, begin + kept});
-    const array padded = mx::pad(own, {{0, 0}, {0, step_rows_ - kept}});
+    const array padded = mx::pad(own, {{0, 0}, {0, rows - kept}});
     const std::optional<Output> output = pass(padded, caches, Rows::kAll, kept);
     logits.push_back(first_rows(output->logits, kept));
     hidden.push_back(first_rows(output->last_hidden, kept));

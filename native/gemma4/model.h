@@ -41,8 +41,10 @@ class Caches {
   int position() const { return position_; }
   /** The cache that `layer` reads, its own or its source's. */
   KvCache& of_layer(int layer) { return caches_[slots_[layer]]; }
-  /** From now on tokens are those of a new step. */
-  void begin_step() { last_tokens_ = 0; }
+  /** Tokens that `keep` may drop: a block that is verified has no more. */
+  int max_block() const { return max_block_; }
+  /** From now on tokens are those of a new step, which writes `rows` in all, in one pass or in several. */
+  void begin_step(int rows);
   /** Makes the first T rows that every producer has just written tokens of the step. */
   void commit(int tokens);
   /** Of the last step's T tokens keeps the first n; the others are never seen again. */
@@ -115,12 +117,11 @@ class Model {
   TypeSteps type_steps(int position, int rows, bool fixed_size) const;
   /** forward() in one pass. @param kept of a step of fixed size: how many of its tokens are not padding */
   std::optional<Output> pass(const array& tokens, Caches& caches, Rows rows, std::optional<int> kept) const;
-  /** forward() in steps of fixed size. */
-  Output fixed_steps(const array& tokens, Caches& caches) const;
+  /** forward() in passes of `rows` rows. */
+  Output fixed_steps(const array& tokens, Caches& caches, int rows) const;
 
   Config config_;
   Dtype dtype_;
-  int step_rows_;
   int last_producer_;
   Embedding embed_tokens_;
   std::optional<PerLayerInputs> per_layer_inputs_;

@@ -1,5 +1,6 @@
 // The blocks as compositions.
 #include <algorithm>
+#include <stdexcept>
 #include <tuple>
 #include <vector>
 
@@ -59,6 +60,8 @@ array attended(const array& h, const array& x, const AttentionLayer& layer, cons
   const array q = queries(x, layer, rope_table, cache.keys.shape(3));
   std::vector<array> mixed;
   for (const KeyGroup& group : groups) {
+    // MLX would count from the end.
+    if (group.keys.begin < cache.first_position) throw std::logic_error("keys that are seen are gone");
     const int begin = group.keys.begin - cache.first_position, end = group.keys.end - cache.first_position;
     const array all = operations::attention(q, rows_of(cache.keys, begin, end),
                                             rows_of(cache.values, begin, end), layer.scale, group.visible);
