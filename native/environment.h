@@ -4,6 +4,7 @@
 #include <napi.h>
 
 #include <cstdint>
+#include <deque>
 #include <unordered_set>
 
 namespace mlx_gemma {
@@ -14,6 +15,8 @@ struct Environment {
   Napi::FunctionReference array_class;
   /** Array handles that are neither disposed nor collected. */
   std::unordered_set<ArrayHandle*> arrays;
+  /** Evaluations that have not ended, in the order of their calls; the first has begun. */
+  std::deque<Napi::AsyncWorker*> evaluating;
   int64_t evaluations = 0;
   int64_t readbacks = 0;
 

@@ -28,6 +28,16 @@ class Evaluation : public Napi::AsyncWorker {
 
   Napi::Promise Promise() const { return deferred_.Promise(); }
 
+  /**
+   * Begins when the environment's evaluations before it have ended. Those that wait do so here: in libuv's
+   * pool each would hold one of the few threads that files, names and cryptography need, too.
+   */
+  void Enqueue() {
+    auto& all = Environment::Of(Env()).evaluating;
+    all.push_back(this);
+    if (all.size() == 1) Queue();
+  }
+
  protected:
   void Execute() override {
     try {
@@ -50,6 +60,14 @@ class Evaluation : public Napi::AsyncWorker {
     } catch (...) {
       SetError("unknown native error");
     }
+  }
+
+  /** On the JavaScript thread, also of an environment that ends. Destroys this. */
+  void OnWorkComplete(Napi::Env env, napi_status status) override {
+    auto& all = Environment::Of(env).evaluating;
+    all.pop_front();
+    if (!all.empty()) all.front()->Queue();
+    Napi::AsyncWorker::OnWorkComplete(env, status);
   }
 
   void OnOK() override {
@@ -81,7 +99,7 @@ Napi::Value Evaluate(const Napi::CallbackInfo& info) {
     ++Environment::Of(info.Env()).evaluations;
     auto* worker = new Evaluation(info.Env(), std::move(stages));
     const Napi::Promise promise = worker->Promise();
-    worker->Queue();
+    worker->Enqueue();
     return promise;
   });
 }

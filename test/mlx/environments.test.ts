@@ -71,6 +71,20 @@ describe("an environment", () => {
     expect(JSON.parse(stdout)).toEqual([[3, 3], 1]);
   });
 
+  it("ends with evaluations that wait, and others go on", async () => {
+    const body = `
+      const source = ${JSON.stringify(`${PRELUDE}for (let i = 0; i < 8; i++) run();
+        require("node:worker_threads").parentPort.postMessage("begun");`)};
+      for (let i = 0; i < 3; i++) {
+        const worker = new Worker(source, { eval: true });
+        await Promise.all([busy(worker), run()]);
+        await worker.terminate();
+      }
+      await Promise.all([run(), run()]);
+      console.log("done");`;
+    expect(program(body)).toMatchObject({ status: 0, stdout: "done\n", stderr: "" });
+  });
+
   it("can exit while a worker evaluates", () => {
     const { status, signal, stderr } = program(`await busy(worker()); run(); process.exit(3);`);
     expect({ status, signal, stderr }).toEqual({ status: 3, signal: null, stderr: "" });
