@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 #include <new>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -108,7 +109,11 @@ class Pool {
   void start() {
     keep_library();
     stopping_ = false;
-    for (int i = 1; i < size_; ++i) workers_.emplace_back([this] { work(); });
+    try {
+      for (int i = 1; i < size_; ++i) workers_.emplace_back([this] { work(); });
+    } catch (const std::system_error&) {
+      size_ = 1 + static_cast<int>(workers_.size());  // Fewer do it, too; the next resize() tries again.
+    }
   }
 
   void stop() {

@@ -1,9 +1,13 @@
 // The threads: every task once, whoever calls, however often their number changes. What the threads do to
 // each other's memory only ThreadSanitizer sees (scripts/sanitizers.mjs).
+#include <pthread.h>
+
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -69,6 +73,28 @@ void endings() {
   check(ok, "workers that end at any moment");
 }
 
+/** Where no more threads are to be had, here for they would ask for too much stack, the work is done. */
+void no_threads() {
+#ifdef __GLIBC__
+  pthread_attr_t before, huge;
+  pthread_getattr_default_np(&before);
+  pthread_getattr_default_np(&huge);
+  pthread_attr_setstacksize(&huge, std::size_t{1} << 46);
+  pthread_setattr_default_np(&huge);
+  set_threads(4);
+  bool refused = false, ok = every_task_once(8);
+  try {
+    std::thread([] {}).join();
+  } catch (const std::system_error&) {
+    refused = true;
+  }
+  pthread_setattr_default_np(&before);
+  set_threads(4);
+  ok = ok && every_task_once(8);
+  check(refused && ok, "no more threads to be had");
+#endif
+}
+
 void nested() {
   set_threads(4);
   std::vector<int> sums(12);
@@ -101,6 +127,7 @@ void pool_tests() {
   callers();
   nested();
   endings();
+  no_threads();
   scratch();
   set_threads(0);
 }
