@@ -74,11 +74,6 @@ class Arguments {
 
   mx::Shape shape(size_t i) const { return ParseShape(info_[i]); }
 
-  std::vector<int> axes(size_t i) const {
-    const mx::Shape shape = ParseShape(info_[i]);
-    return {shape.begin(), shape.end()};
-  }
-
   kernels::Matrix matrix(size_t i) const { return ParseMatrix(info_[i]); }
 
   std::string text(size_t i) const {

@@ -23,19 +23,16 @@ void DefineElementwise(Napi::Object ops) {
   Define<[](const Arguments& a) { return mx::multiply(a.array(0), a.array(1)); }>(ops, "multiply");
   Define<[](const Arguments& a) { return mx::divide(a.array(0), a.array(1)); }>(ops, "divide");
   Define<[](const Arguments& a) { return mx::exp(a.array(0)); }>(ops, "exp");
-  Define<[](const Arguments& a) { return mx::tanh(a.array(0)); }>(ops, "tanh");
   Define<[](const Arguments& a) { return mx::astype(a.array(0), a.dtype(1)); }>(ops, "astype");
 }
 
 void DefineMakers(Napi::Object ops) {
   Define<[](const Arguments& a) { return mx::array(a.number(0), a.dtype(1)); }>(ops, "scalar");
   Define<[](const Arguments& a) { return mx::zeros(a.shape(0), a.dtype(1)); }>(ops, "zeros");
-  Define<[](const Arguments& a) { return mx::arange(a.number(0), a.number(1), a.dtype(2)); }>(ops, "arange");
 }
 
 void DefineShapes(Napi::Object ops) {
   Define<[](const Arguments& a) { return mx::reshape(a.array(0), a.shape(1)); }>(ops, "reshape");
-  Define<[](const Arguments& a) { return mx::transpose(a.array(0), a.axes(1)); }>(ops, "transpose");
   Define<[](const Arguments& a) { return mx::slice(a.array(0), a.shape(1), a.shape(2)); }>(ops, "slice");
   Define<[](const Arguments& a) { return mx::concatenate(a.arrays(0), a.integer(1)); }>(ops, "concatenate");
   Define<[](const Arguments& a) { return mx::take(a.array(0), a.array(1), a.integer(2)); }>(ops, "take");
@@ -47,12 +44,8 @@ void DefineShapes(Napi::Object ops) {
 }
 
 void DefineReductions(Napi::Object ops) {
-  Define<[](const Arguments& a) { return mx::sum(a.array(0), a.integer(1), a.flag(2)); }>(ops, "sum");
   Define<[](const Arguments& a) { return mx::max(a.array(0), a.integer(1), a.flag(2)); }>(ops, "max");
   Define<[](const Arguments& a) { return mx::min(a.array(0), a.integer(1), a.flag(2)); }>(ops, "min");
-  Define<[](const Arguments& a) { return mx::argsort(a.array(0), a.integer(1)); }>(ops, "argsort");
-  Define<[](const Arguments& a) { return mx::argpartition(a.array(0), a.integer(1), a.integer(2)); }>(
-      ops, "argpartition");
 }
 
 /** The values of a packed weight. */

@@ -50,7 +50,6 @@ void write_cache(const Job& job, char* raw_keys, const char* raw_values) {
                              .rows = job.rows,
                              .half = job.width / 2,
                              .table = job.table,
-                             .table_rows = job.rows,
                              .out = job.new_keys,
                              .head_step = job.cache_head,
                              .row_step = row});
@@ -83,7 +82,6 @@ void run(const Job& job) {
                              .rows = job.rows,
                              .half = job.width / 2,
                              .table = job.table,
-                             .table_rows = job.rows,
                              .out = q,
                              .head_step = row,
                              .row_step = job.heads * row});

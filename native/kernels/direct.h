@@ -48,8 +48,7 @@ void scale(int element, const char* x, const char* factor, std::size_t n, char* 
 struct RopeJob {
   RowView x;  // row h * rows + t
   int heads, rows, half;
-  const char* table;  // (2, table_rows, half): cosines, sines
-  int table_rows;     // rows, or 1 that serves all
+  const char* table;  // (2, rows, half): cosines, sines
   char* out;
   std::int64_t head_step, row_step;
 };

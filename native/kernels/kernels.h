@@ -175,12 +175,9 @@ array rope_table(const array& inverse_frequencies, int position, int rows, mlx::
  *
  * @param x (1, heads, T, d), may be a transposed view. On a CPU the result has the layout of a dense (1,
  * heads, T, d) array, or of a (1, T, heads, d) one if `x` has that.
- * @param table of rope_table, in the dtype of `x`: T rows, or one that serves all
+ * @param table of rope_table, in the dtype of `x`, of T rows
  */
 array rope(const array& x, const array& table);
-
-/** The same, its table made on the way; all rows at `position` if `same_position`. */
-array rope(const array& x, const array& inverse_frequencies, int position, bool same_position = false);
 
 /** Threads that a call may use, the caller's among them. 0: the default, one per physical core we may run on.
  */

@@ -111,9 +111,9 @@ array rope_table(const array& inverse_frequencies, int position, int rows, mx::D
 }
 
 array rope(const array& x, const array& table) {
-  const int heads = x.shape(1), rows = x.shape(2), half = x.shape(3) / 2, positions = table.shape(1);
+  const int heads = x.shape(1), rows = x.shape(2), half = x.shape(3) / 2;
   const auto part = [&](int index) {  // (T, 1, d/2)
-    return mx::reshape(mx::slice(table, {index, 0, 0}, {index + 1, positions, half}), {positions, 1, half});
+    return mx::reshape(mx::slice(table, {index, 0, 0}, {index + 1, rows, half}), {rows, 1, half});
   };
   const array halves = mx::reshape(x, {1, heads, rows, 2, half});
   const array swapped = mx::slice(halves, {0, 0, 0, 1, 0}, {1, heads, rows, -3, half}, {1, 1, 1, -1, 1});

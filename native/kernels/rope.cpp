@@ -71,7 +71,6 @@ class Rope : public CpuPrimitive {
                               .rows = rows,
                               .half = width / 2,
                               .table = bytes_of(table),
-                              .table_rows = table.shape(1),
                               .out = bytes_of(out),
                               .head_step = head_step * size,
                               .row_step = row_step * size};
@@ -90,8 +89,8 @@ void direct::rope(int element, const RopeJob& job) {
     const int first = static_cast<int>(std::int64_t{job.rows} * task / tasks);
     const int last = static_cast<int>(std::int64_t{job.rows} * (task + 1) / tasks);
     for (int t = first; t < last; ++t) {
-      const char* cos = job.table + (job.table_rows == 1 ? 0 : t) * row;
-      const char* sin = cos + job.table_rows * row;
+      const char* cos = job.table + t * row;
+      const char* sin = cos + job.rows * row;
       for (int h = 0; h < job.heads; ++h) {
         const char* x = job.x.row(static_cast<std::int64_t>(h) * job.rows + t);
         rotate(x, cos, sin, job.half, job.out + h * job.head_step + t * job.row_step);
@@ -113,15 +112,10 @@ array rope(const array& x, const array& table) {
   require(x.ndim() == 4 && x.shape(0) == 1 && x.shape(3) % 2 == 0, "rope",
           "expected x (1, heads, T, d), d even");
   require(table.ndim() == 3 && table.shape(0) == 2 && table.shape(2) == x.shape(3) / 2 &&
-              (table.shape(1) == x.shape(2) || table.shape(1) == 1) && table.dtype() == x.dtype(),
-          "rope", "expected a table (2, T, d / 2) or (2, 1, d / 2) in the dtype of x");
+              table.shape(1) == x.shape(2) && table.dtype() == x.dtype(),
+          "rope", "expected a table (2, T, d / 2) in the dtype of x");
   if (!own_kernels()) return operations::rope(x, table);
   return array(x.shape(), x.dtype(), std::make_shared<Rope>(current_stream()), {x, table});
-}
-
-array rope(const array& x, const array& inverse_frequencies, int position, bool same_position) {
-  require(x.ndim() == 4, "rope", "expected x (1, heads, T, d)");
-  return rope(x, rope_table(inverse_frequencies, position, same_position ? 1 : x.shape(2), x.dtype()));
 }
 
 }  // namespace mlx_gemma::kernels

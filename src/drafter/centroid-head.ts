@@ -2,7 +2,7 @@ import { MlxGemmaError } from "../errors.js";
 import { evaluate, fromInt32, type MlxArray, readBytes, readInt32, scope } from "../mlx/array.js";
 import { arraysOf, type Matrix, mapRows, rowCount } from "../mlx/matrix.js";
 import * as ops from "../mlx/ops.js";
-import type { DraftHead, HeadScores } from "./head.js";
+import type { DraftHead } from "./head.js";
 
 /** What the centroid head is made of. */
 export interface CentroidWeights {
@@ -55,20 +55,6 @@ export async function centroidHead(
       for (const array of [centroids, tokenOrdering, ...arraysOf(table)]) array.dispose();
     },
   };
-}
-
-/**
- * The full-vocabulary form, for parity with the reference only: tokens that are no candidates get the smallest
- * candidate's score minus 1.
- *
- * @returns (1, vocab_size)
- */
-export function overVocabulary({ logits, tokens }: HeadScores, vocab: number): MlxArray {
-  if (!tokens) return logits;
-  const one = ops.scalar(1, logits.dtype);
-  const fill = ops.subtract(ops.min(logits, -1, true), one); // (1, 1)
-  const full = ops.add(ops.zeros([1, vocab], logits.dtype), fill);
-  return ops.putAlongAxis(full, tokens, logits, 1);
 }
 
 /** The ids before anything is cut off them: 2^32 + 7 must not pass for 7. What float64 can't hold is no id either. */

@@ -1,5 +1,4 @@
 import type { AssistantCheckpoint, FloatDtype } from "../checkpoint/types.js";
-import { MlxGemmaError } from "../errors.js";
 import { evaluate, fromFloat32, type MlxArray, scope } from "../mlx/array.js";
 import { castOf } from "../mlx/cast.js";
 import { loadWeights } from "../mlx/load-weights.js";
@@ -151,14 +150,6 @@ export class Gemma4Assistant implements Drafter {
       }
       return { tokens: ops.concatenate(tokens, 1), distributions };
     });
-  }
-
-  /** An assistant has no K/V of its own. @throws MlxGemmaError `native`, always */
-  makeCache(): never {
-    throw new MlxGemmaError(
-      "native",
-      "a Gemma 4 assistant keeps no K/V cache: its layers read the target's; pass the target session's sharedKv()",
-    );
   }
 
   [Symbol.dispose](): void {

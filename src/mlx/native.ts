@@ -94,14 +94,11 @@ export interface NativeOps {
   multiply(a: NativeArray, b: NativeArray): NativeArray;
   divide(a: NativeArray, b: NativeArray): NativeArray;
   exp(a: NativeArray): NativeArray;
-  tanh(a: NativeArray): NativeArray;
   /** A scalar of `dtype`, shape (). */
   scalar(value: number, dtype: Dtype): NativeArray;
   zeros(shape: readonly number[], dtype: Dtype): NativeArray;
-  arange(start: number, stop: number, dtype: Dtype): NativeArray;
   astype(a: NativeArray, dtype: Dtype): NativeArray;
   reshape(a: NativeArray, shape: readonly number[]): NativeArray;
-  transpose(a: NativeArray, axes: readonly number[]): NativeArray;
   /** Half-open ranges for every axis, stride 1. */
   slice(a: NativeArray, start: readonly number[], stop: readonly number[]): NativeArray;
   concatenate(arrays: readonly NativeArray[], axis: number): NativeArray;
@@ -109,16 +106,12 @@ export interface NativeOps {
   take(a: NativeArray, indices: NativeArray, axis: number): NativeArray;
   takeAlongAxis(a: NativeArray, indices: NativeArray, axis: number): NativeArray;
   putAlongAxis(a: NativeArray, indices: NativeArray, values: NativeArray, axis: number): NativeArray;
-  sum(a: NativeArray, axis: number, keepdims: boolean): NativeArray;
   max(a: NativeArray, axis: number, keepdims: boolean): NativeArray;
   min(a: NativeArray, axis: number, keepdims: boolean): NativeArray;
-  argsort(a: NativeArray, axis: number): NativeArray;
   /** Place of the largest value of each row, the first among equals: floats (…, n) → int32 (…). */
   argmax(a: NativeArray): NativeArray;
   /** What `tokens`, int32 (1, C), has at the place of the largest of `scores` (1, C) → int32 (1, 1). */
   largestToken(scores: NativeArray, tokens: NativeArray): NativeArray;
-  /** uint32 indices that put the `kth` smallest in its place along `axis`. */
-  argpartition(a: NativeArray, kth: number, axis: number): NativeArray;
   /** `x · weightᵀ`: x (…, I), weight (O, I) → (…, O). On CPU each row's bits depend on that row alone. */
   linear(x: NativeArray, weight: NativeMatrix): NativeArray;
   /** The values of a packed weight in `dtype`: (…, I · bits / 32) → (…, I), leading axes kept. */

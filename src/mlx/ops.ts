@@ -30,24 +30,16 @@ export const divide = (a: MlxArray, b: MlxArray): MlxArray => build((ops) => ops
 
 export const exp = (a: MlxArray): MlxArray => build((ops) => ops.exp(a));
 
-export const tanh = (a: MlxArray): MlxArray => build((ops) => ops.tanh(a));
-
 /** A scalar of `dtype`, shape (). */
 export const scalar = (value: number, dtype: Dtype): MlxArray => build((ops) => ops.scalar(value, dtype));
 
 export const zeros = (shape: readonly number[], dtype: Dtype): MlxArray =>
   build((ops) => ops.zeros(shape, dtype));
 
-export const arange = (start: number, stop: number, dtype: Dtype): MlxArray =>
-  build((ops) => ops.arange(start, stop, dtype));
-
 export const astype = (a: MlxArray, dtype: Dtype): MlxArray => build((ops) => ops.astype(a, dtype));
 
 export const reshape = (a: MlxArray, shape: readonly number[]): MlxArray =>
   build((ops) => ops.reshape(a, shape));
-
-export const transpose = (a: MlxArray, axes: readonly number[]): MlxArray =>
-  build((ops) => ops.transpose(a, axes));
 
 /** Half-open ranges for every axis, stride 1. */
 export const slice = (a: MlxArray, start: readonly number[], stop: readonly number[]): MlxArray =>
@@ -66,16 +58,11 @@ export const takeAlongAxis = (a: MlxArray, indices: MlxArray, axis: number): Mlx
 export const putAlongAxis = (a: MlxArray, indices: MlxArray, values: MlxArray, axis: number): MlxArray =>
   build((ops) => ops.putAlongAxis(a, indices, values, axis));
 
-export const sum = (a: MlxArray, axis: number, keepdims: boolean): MlxArray =>
-  build((ops) => ops.sum(a, axis, keepdims));
-
 export const max = (a: MlxArray, axis: number, keepdims: boolean): MlxArray =>
   build((ops) => ops.max(a, axis, keepdims));
 
 export const min = (a: MlxArray, axis: number, keepdims: boolean): MlxArray =>
   build((ops) => ops.min(a, axis, keepdims));
-
-export const argsort = (a: MlxArray, axis: number): MlxArray => build((ops) => ops.argsort(a, axis));
 
 /** Place of the largest value of each row, the first among equals: floats (…, n) → int32 (…). */
 export const argmax = (a: MlxArray): MlxArray => build((ops) => ops.argmax(a));
@@ -83,10 +70,6 @@ export const argmax = (a: MlxArray): MlxArray => build((ops) => ops.argmax(a));
 /** What `tokens`, int32 (1, C), has at the place of the largest of `scores` (1, C) → int32 (1, 1). */
 export const largestToken = (scores: MlxArray, tokens: MlxArray): MlxArray =>
   build((ops) => ops.largestToken(scores, tokens));
-
-/** uint32 indices that put the `kth` smallest in its place along `axis`. */
-export const argpartition = (a: MlxArray, kth: number, axis: number): MlxArray =>
-  build((ops) => ops.argpartition(a, kth, axis));
 
 /** `x · weightᵀ`: x (…, I), weight (O, I) → (…, O). On CPU each row's bits depend on that row alone. */
 export const linear = (x: MlxArray, weight: NativeMatrix): MlxArray => build((ops) => ops.linear(x, weight));

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type CentroidHead, overVocabulary } from "../../src/drafter/centroid-head.js";
+import type { CentroidHead } from "../../src/drafter/centroid-head.js";
 import type { Gemma4Assistant } from "../../src/drafter/gemma4-assistant.js";
 import type { DraftHead, HeadScores } from "../../src/drafter/head.js";
 import { evaluate, fromInt32, type MlxArray, readInt32 } from "../../src/mlx/array.js";
@@ -15,6 +15,7 @@ import {
   type Visible,
   visibleAt,
 } from "../support/golden-drafts.js";
+import { overVocabulary } from "../support/over-vocabulary.js";
 import {
   argmax,
   distance,
@@ -76,7 +77,7 @@ describe.each(PAIRS)("the drafter against the reference: %s", (name) => {
       steps.push({
         scores,
         h: output.h,
-        logits: await valuesOf(overVocabulary(scores, target.vocabSize)),
+        logits: await overVocabulary(scores, target.vocabSize),
         hidden: await valuesOf(output.hidden),
       });
       hidden = output.hidden;

@@ -3,12 +3,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openAssistant, openTarget } from "../../src/checkpoint/index.js";
-import { overVocabulary } from "../../src/drafter/centroid-head.js";
 import { Gemma4Assistant } from "../../src/drafter/gemma4-assistant.js";
 import { fromInt32, type MlxArray } from "../../src/mlx/array.js";
 import type { NativeQuantization } from "../../src/mlx/native.js";
 import { Gemma4Target } from "../../src/target/gemma4-target.js";
 import { liveArrays, settledArrays } from "../mlx/helpers.js";
+import { overVocabulary } from "../support/over-vocabulary.js";
 import { writeAssistant, writeTarget } from "../support/tiny-checkpoint.js";
 import { TINY } from "../support/tiny-target.js";
 import type { Packing } from "../support/tiny-writer.js";
@@ -63,10 +63,7 @@ describe.each(["dense", "centroid"] as const)("a packed assistant with the %s he
     const second = assistant.step({ ...inputs, hidden: first.hidden });
     const found: Float32Array[] = [];
     for (const { h, hidden } of [first, second]) {
-      found.push(
-        await valuesOf(overVocabulary(assistant.head.scores(h), TINY.vocab)),
-        await valuesOf(hidden),
-      );
+      found.push(await overVocabulary(assistant.head.scores(h), TINY.vocab), await valuesOf(hidden));
     }
     return found;
   }

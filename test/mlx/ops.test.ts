@@ -30,13 +30,10 @@ const CASES: {
   multiply: [() => ops.multiply(floats([1, 2]), floats([3, 4])), [3, 8], [2]],
   divide: [() => ops.divide(floats([1, 0]), floats([4, 1])), [0.25, 0], [2]],
   exp: [() => ops.exp(floats([0, -infinity])), [1, 0], [2]],
-  tanh: [() => ops.tanh(floats([0, 100])), [0, 1], [2]],
   scalar: [() => ops.scalar(-infinity, "float32"), [-infinity], []],
   zeros: [() => ops.zeros([2, 1], "int32"), [0, 0], [2, 1]],
-  arange: [() => ops.arange(2, 5, "int32"), [2, 3, 4], [3]],
   astype: [() => ops.astype(floats([1.75, -1.75]), "int32"), [1, -1], [2]],
   reshape: [() => ops.reshape(ints([1, 2, 3, 4]), [2, -1]), [1, 2, 3, 4], [2, 2]],
-  transpose: [() => ops.transpose(ints([1, 2, 3, 4], [2, 2]), [1, 0]), [1, 3, 2, 4], [2, 2]],
   slice: [() => ops.slice(ints([1, 2, 3, 4], [2, 2]), [0, 1], [2, 2]), [2, 4], [2, 1]],
   concatenate: [() => ops.concatenate([ints([1, 2], [2, 1]), ints([3, 4], [2, 1])], 1), [1, 3, 2, 4], [2, 2]],
   take: [() => ops.take(ints([1, 2, 3, 4], [2, 2]), ints([1, 0]), 0), [3, 4, 1, 2], [2, 2]],
@@ -46,13 +43,10 @@ const CASES: {
     [2, 6, 1],
     [1, 3],
   ],
-  sum: [() => ops.sum(floats([1, 2, 3, 4], [2, 2]), 1, true), [3, 7], [2, 1]],
   max: [() => ops.max(floats([1, 2, 3, 4], [2, 2]), 0, false), [3, 4], [2]],
   min: [() => ops.min(floats([1, 2, 3, 4], [2, 2]), -1, false), [1, 3], [2]],
-  argsort: [() => ops.argsort(floats([3, 1, 2]), -1), [1, 2, 0], [3]],
   argmax: [() => ops.argmax(floats([1, 7, 7, 2, 5, 6, 8, 8], [2, 4])), [1, 2], [2]],
   largestToken: [() => ops.largestToken(floats([1, 7, 7], [1, 3]), ints([4, 5, 6], [1, 3])), [5], [1, 1]],
-  argpartition: [() => ops.slice(ops.argpartition(floats([3, 9, 1]), 2, -1), [2], [3]), [1], [1]],
   linear: [() => ops.linear(floats([1, 2], [1, 2]), floats([1, 0, 0, 1, 1, 1], [3, 2])), [1, 2, 3], [1, 3]],
   rmsNorm: [() => ops.rmsNorm(floats([3, -3], [1, 2]), floats([1, 10]), 0), [1, -10], [1, 2]],
   // Position 1 turns the first pair by a quarter, the second not at all.
@@ -138,11 +132,11 @@ describe("operations", () => {
     const zero = ops.zeros([1], "float32");
     expect(() => native.zeros([1], "float8" as "float32")).toThrow('unknown dtype "float8"');
     expect(() => native.zeros(["1"] as unknown as number[], "float32")).toThrow("list of numbers");
-    expect(() => native.sum(zero, 0.5, true)).toThrow("integer");
-    expect(() => native.sum(zero, 0, 1 as unknown as boolean)).toThrow("true or false");
+    expect(() => native.concatenate([zero], 0.5)).toThrow("integer");
+    expect(() => native.max(zero, 0, 1 as unknown as boolean)).toThrow("true or false");
     expect(() => native.concatenate({} as unknown as MlxArray[], 0)).toThrow("list of arrays");
     expect(() => native.draw(zero, null, 5 as unknown as [number, number])).toThrow("key");
-    expect(() => native.sum(zero, 7, true)).toThrow(/axis/i);
+    expect(() => native.concatenate([zero, zero], 7)).toThrow(/axis/i);
     expect(() => native.linear(zero, {} as unknown as MlxArray)).toThrow("array");
   });
 });

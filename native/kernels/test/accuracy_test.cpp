@@ -337,7 +337,8 @@ void rope_specials(mx::Dtype dtype) {
   std::vector<float> values(2 * 40, 1.0f);
   values[3] = kNan;
   values[40 + 25] = static_cast<float>(kInfinity);  // pair 5 of row 1
-  const auto got = numbers(rope(from_values(values, {1, 1, 2, 40}, dtype), mx::ones({20}, mx::float32), 7));
+  const auto got =
+      numbers(rotated(from_values(values, {1, 1, 2, 40}, dtype), mx::ones({20}, mx::float32), 7));
   bool ok = true;
   for (int i = 0; i < 80; ++i) {
     const int pair = i % 20;
@@ -354,7 +355,7 @@ void rope_accuracy(mx::Dtype dtype, Size size) {
       frequencies[j] = static_cast<float>(std::pow(1e4, -2.0 * j / width));
     const mx::array x = sized(size, {1, 2, 3, width}, dtype);
     const auto xs = numbers(x),
-               got = numbers(rope(x, from_values(frequencies, {half}, mx::float32), position));
+               got = numbers(rotated(x, from_values(frequencies, {half}, mx::float32), position));
     bool ok = true;
     for (int row = 0; row < 6; ++row) {
       const double* in = xs.data() + row * width;

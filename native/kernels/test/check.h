@@ -53,6 +53,9 @@ mx::array rows_of(const mx::array& a, int axis, int begin, int end);
 /** The same values in other memory: the axes before the last are laid out in reverse order. */
 mx::array restrided(const mx::array& a);
 
+/** rope() of rows whose first is at `position`. */
+mx::array rotated(const mx::array& x, const mx::array& inverse_frequencies, int position);
+
 /** Relative spacing of a dtype: 2^-8 for bfloat16, 2^-11, 2^-24; and its largest value. */
 double half_spacing(mx::Dtype dtype);
 double smallest_step(mx::Dtype dtype);

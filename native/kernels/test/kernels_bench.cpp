@@ -154,7 +154,7 @@ void bench_overhead() {
       "gelu_multiply 1024", [&] { return k::gelu_multiply(up, up); },
       [&] { return k::operations::gelu_multiply(up, up); });
   line(
-      "rope 4x64", [&] { return k::rope(q, frequencies, 299); },
+      "rope 4x64", [&] { return k::rope(q, k::rope_table(frequencies, 299, q.shape(2), q.dtype())); },
       [&] { return mx::fast::rope(q, 64, false, 1e4f, 1.0f, 299); });
   line(
       "attention 4/1 heads, 300 keys", [&] { return k::attention(q, kv, kv, 1.0f, mask); },

@@ -77,6 +77,10 @@ mx::array rows_of(const mx::array& a, int axis, int begin, int end) {
   return mx::slice(a, start, stop);
 }
 
+mx::array rotated(const mx::array& x, const mx::array& inverse_frequencies, int position) {
+  return rope(x, rope_table(inverse_frequencies, position, x.shape(2), x.dtype()));
+}
+
 mx::array restrided(const mx::array& a) {
   std::vector<int> axes;
   for (int axis = static_cast<int>(a.ndim()) - 2; axis >= 0; --axis) axes.push_back(axis);
