@@ -38,8 +38,9 @@ class FileReader {
   FileReader& operator=(const FileReader&) = delete;
 
   /**
-   * Fills all extents with at most `threads` threads, the caller's among them. Memory that was just allocated
-   * is first touched here, so that providing its pages is spread over them, too.
+   * Fills all extents with at most `threads` threads of its own; the caller's reads where none is to be had.
+   * Memory that was just allocated is first touched here, so that providing its pages is spread over them,
+   * too.
    *
    * @param cancelled looked at between pieces; what is filled then is left to chance
    * @throws ReadError the first that a thread met

@@ -169,7 +169,7 @@ export interface NativeOps {
   ): NativeArray;
 }
 
-/** Counters since the addon was loaded (per JavaScript environment). */
+/** Counters since the addon was loaded; each JavaScript environment has its own, but for `cacheCopies`. */
 export interface NativeCounters {
   /** Calls of `evaluate`. */
   readonly evaluations: number;
@@ -177,7 +177,7 @@ export interface NativeCounters {
   readonly readbacks: number;
   /** Array handles that are neither disposed nor collected. */
   readonly liveArrays: number;
-  /** Times that a K/V buffer was copied though it had room (0 on CPU: writes are in place). */
+  /** Times that a K/V buffer was copied though it had room, in the whole process (0 on CPU: writes are in place). */
   readonly cacheCopies: number;
 }
 
@@ -328,7 +328,7 @@ export interface NativeModule {
    * one before.
    */
   evaluate(stages: readonly (readonly NativeArray[])[]): Promise<Float64Array>;
-  /** Begins to read tensors off the JavaScript thread, on as many threads as the kernels have; see `NativeReading`. */
+  /** Begins to read tensors off the JavaScript thread, on as many threads as the kernels have, but 8 at most; see `NativeReading`. */
   readTensors(tensors: readonly NativeTensor[]): NativeReading;
   /**
    * Weights by canonical name: the checkpoint's, without the prefix of the text model. A packed module X has `X.weight`
