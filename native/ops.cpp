@@ -85,10 +85,9 @@ void DefineKernels(Napi::Object ops) {
 
 void DefineSampling(Napi::Object ops) {
   Define<[](const Arguments& a) {
-    return kernels::probabilities(a.array(0), {.temperature = static_cast<float>(a.number(1)),
-                                               .top_k = a.integer(2),
-                                               .top_p = a.number(3),
-                                               .min_p = a.number(4)});
+    return kernels::probabilities(
+        a.array(0),
+        {.temperature = a.number(1), .top_k = a.integer(2), .top_p = a.number(3), .min_p = a.number(4)});
   }>(ops, "probabilities");
   Define<[](const Arguments& a) { return kernels::draw(a.array(0), a.optional_array(1), a.key(2)); }>(ops,
                                                                                                       "draw");

@@ -133,10 +133,8 @@ struct RowFunctions {
    * are.
    */
   int (*argmax[3])(const void* x, int n);
-  /** e^(x - largest), within 3 units in the last place; 0 where that is below e^-87.3. No x is larger, none
-   * is NaN.
-   */
-  void (*exponentials)(const float* x, int n, float largest, float* out);
+  /** e^x of what is not above 0, within 2 units in the last place; 0 where that is below e^-87.3. */
+  void (*exponentials)(const float* x, int n, float* out);
   /** weight may be null. */
   void (*rms_norm[3])(const void* x, const void* weight, int n, float eps, void* out);
   /** cos and sin of position * frequencies[j], rounded to the element type. */

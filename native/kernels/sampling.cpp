@@ -36,25 +36,24 @@ double sum(const float* values, int count) {
   return total;
 }
 
-/** logits / temperature, without what is no number: NaN becomes nothing, infinity the largest there is. */
+/** Logits without what is no number: NaN becomes nothing, infinity the largest there is. */
 template <class T>
-void scaled(const char* logits, int count, float temperature, float* out) {
+void numbers(const char* logits, int count, float* out) {
   const T* p = reinterpret_cast<const T*>(logits);
   for (int i = 0; i < count; ++i) {
-    const float x = static_cast<float>(p[i]) / temperature;
-    const float number = x == x ? x : kNothing;
-    out[i] = std::min(number, std::numeric_limits<float>::max()) + 0.0f;  // -0 is 0: equals stay together
+    const float x = static_cast<float>(p[i]);
+    out[i] = std::min(x == x ? x : kNothing, std::numeric_limits<float>::max());
   }
 }
 
-void scaled(Element element, const char* logits, int count, float temperature, float* out) {
+void numbers(Element element, const char* logits, int count, float* out) {
   switch (element) {
     case Element::bf16:
-      return scaled<mx::bfloat16_t>(logits, count, temperature, out);
+      return numbers<mx::bfloat16_t>(logits, count, out);
     case Element::f16:
-      return scaled<mx::float16_t>(logits, count, temperature, out);
+      return numbers<mx::float16_t>(logits, count, out);
     case Element::f32:
-      return scaled<float>(logits, count, temperature, out);
+      return numbers<float>(logits, count, out);
   }
 }
 
@@ -132,17 +131,19 @@ std::uint32_t last_kept(std::vector<Candidate>& candidates, double limit) {
 void distribute(Element element, const char* logits, int count, const Cuts& cuts, float* out) {
   const RowFunctions& functions = row_functions();
   float* x = thread_scratch(0, static_cast<std::size_t>(count));
-  scaled(element, logits, count, cuts.temperature, x);
+  numbers(element, logits, count, x);
   const float largest = x[functions.argmax[static_cast<int>(Element::f32)](x, count)];
   if (largest == kNothing) {
     std::fill(out, out + count, 0.0f);
     return;
   }
+  const float by = divisor(cuts);
+  for (int i = 0; i < count; ++i) x[i] = (x[i] - largest) / by + 0.0f;  // -0 is 0: equals stay together
   if (cuts.top_k > 0 && cuts.top_k < count) {
     const std::uint32_t last = kth(x, count, cuts.top_k);
     for (int i = 0; i < count; ++i) x[i] = descending(x[i]) <= last ? x[i] : kNothing;
   }
-  functions.exponentials(x, count, largest, out);
+  functions.exponentials(x, count, out);
   if (cuts.top_p < 1) {
     thread_local std::vector<Candidate> candidates;
     candidates.clear();
@@ -152,7 +153,7 @@ void distribute(Element element, const char* logits, int count, const Cuts& cuts
     for (int i = 0; i < count; ++i) out[i] = descending(x[i]) <= last ? out[i] : 0.0f;
   }
   if (cuts.min_p > 0) {
-    const float least = largest + static_cast<float>(std::log(cuts.min_p));
+    const auto least = static_cast<float>(std::log(cuts.min_p));
     for (int i = 0; i < count; ++i) out[i] = x[i] >= least ? out[i] : 0.0f;
   }
   const auto total = static_cast<float>(sum(out, count));

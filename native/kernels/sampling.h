@@ -1,6 +1,8 @@
 // Speculative sampling (Leviathan et al. 2023, Chen et al. 2023): from logits to tokens.
 #pragma once
 
+#include <algorithm>
+#include <limits>
 #include <optional>
 #include <vector>
 
@@ -12,11 +14,17 @@ namespace mlx_gemma::kernels {
 /** What of a distribution is left before a token is drawn. Each cut is a threshold: equal logits stay or go
  * together. */
 struct Cuts {
-  float temperature;  // above 0
-  int top_k;          // keeps the k most likely; 0: all
-  double top_p;       // then the smallest set of most likely ones that has this share; 1: all
-  double min_p;       // then what has this share of the most likely one's probability; 0: all
+  double temperature;  // above 0
+  int top_k;           // keeps the k most likely; 0: all
+  double top_p;        // then the smallest set of most likely ones that has this share; 1: all
+  double min_p;        // then what has this share of the most likely one's probability; 0: all
 };
+
+/** What logits, less the largest of their row, are divided by: the smallest there is leaves the largest
+ * alone. */
+inline float divisor(const Cuts& cuts) {
+  return std::max(static_cast<float>(cuts.temperature), std::numeric_limits<float>::min());
+}
 
 /**
  * softmax(logits / temperature) after the cuts; 0 where they cut. On a CPU a NaN counts as cut, and a row

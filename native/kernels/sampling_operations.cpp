@@ -30,7 +30,8 @@ array categorical(const array& probabilities, const RandomKey& key) {
 
 array probabilities(const array& logits, const Cuts& cuts) {
   const int width = logits.shape(-1);
-  array x = mx::divide(mx::astype(mx::reshape(logits, {-1, width}), mx::float32), array(cuts.temperature));
+  const array rows = mx::astype(mx::reshape(logits, {-1, width}), mx::float32);
+  array x = mx::divide(mx::subtract(rows, mx::max(rows, -1, true)), array(divisor(cuts)));
   const auto cut = [&](const array& threshold) {
     x = mx::where(mx::less(x, threshold), array(-std::numeric_limits<float>::infinity()), x);
   };
@@ -41,9 +42,9 @@ array probabilities(const array& logits, const Cuts& cuts) {
     const array outside = mx::greater_equal(array(static_cast<float>(1 - cuts.top_p)), up_to);
     const array kept = mx::where(outside, array(std::numeric_limits<float>::infinity()), ascending);
     // Rounding of the sum must not cut the most likely token too.
-    cut(mx::minimum(mx::min(kept, -1, true), mx::max(x, -1, true)));
+    cut(mx::minimum(mx::min(kept, -1, true), array(0.0f)));
   }
-  if (cuts.min_p > 0) cut(mx::add(mx::max(x, -1, true), array(static_cast<float>(std::log(cuts.min_p)))));
+  if (cuts.min_p > 0) cut(array(static_cast<float>(std::log(cuts.min_p))));
   return mx::reshape(mx::softmax(x, -1, true), logits.shape());
 }
 

@@ -73,6 +73,14 @@ describe("probabilities after the cuts", () => {
     await expectReference([[30, -30, 29.5, 0]], { ...PLAIN, temperature: 0.1, topP: 0.95 });
   });
 
+  it("leave the most likely tokens alone, however low the temperature", async () => {
+    for (const temperature of [1e-30, 1e-39, 1e-300]) {
+      expect(await probabilities([[-3, -2, -2.5, -2]], { ...PLAIN, temperature })).toEqual([
+        [0, 0.5, 0, 0.5],
+      ]);
+    }
+  });
+
   const options = fc.record({
     temperature: fc.double({ min: 0.2, max: 3, noNaN: true }),
     topK: fc.integer({ min: 0, max: 14 }),
