@@ -95,7 +95,7 @@ const everyValue = AXES.drafts.map(
  */
 export function describeDraftedLogits(isa: "amx" | "avx512" | "avx2" | "scalar" | "mlx"): void {
   const runs = runsOn(isa);
-  const timeout = runs * (isa === "mlx" ? 20_000 : 10_000);
+  const timeout = runs * (isa === "mlx" ? 40_000 : 10_000);
   describe.runIf(canRun(isa))(`drafted logits on ${isa}`, () => {
     afterAll(() => addon().setThreads(0));
 
