@@ -69,12 +69,8 @@ void direct::gelu_multiply(int element, const RowView& gate, const RowView& up, 
   constexpr double kCost = 8;  // an exp against a multiply-add
   const auto kernel = row_functions().gelu_multiply[element];
   const std::int64_t rows = gate.rows, row_bytes = width * element_size(element);
-  const int tasks = task_count(kCost * static_cast<double>(rows) * width, static_cast<int>(rows));
-  parallel_for(tasks, [&](int task) {
-    for (std::int64_t r = rows * task / tasks; r < rows * (task + 1) / tasks; ++r) {
-      kernel(gate.row(r), up.row(r), width, out + r * row_bytes);
-    }
-  });
+  parallel_rows(rows, kCost * static_cast<double>(rows) * width,
+                [&](std::int64_t r) { kernel(gate.row(r), up.row(r), width, out + r * row_bytes); });
 }
 
 void direct::add(int element, const char* a, const char* b, std::size_t n, char* out) {

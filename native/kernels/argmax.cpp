@@ -23,12 +23,9 @@ class Argmax : public CpuPrimitive {
     encoder.dispatch([element = static_cast<int>(element), view = RowView(x), width = x.shape(-1), tokens,
                       to = out.data<std::int32_t>()]() {
       const auto kernel = row_functions().argmax[element];
-      const int tasks = task_count(static_cast<double>(view.rows) * width / 4, static_cast<int>(view.rows));
-      parallel_for(tasks, [&](int task) {
-        for (std::int64_t r = view.rows * task / tasks; r < view.rows * (task + 1) / tasks; ++r) {
-          const int place = kernel(view.row(r), width);
-          to[r] = tokens == nullptr ? place : tokens[r * width + place];
-        }
+      parallel_rows(view.rows, static_cast<double>(view.rows) * width / 4, [&](std::int64_t r) {
+        const int place = kernel(view.row(r), width);
+        to[r] = tokens == nullptr ? place : tokens[r * width + place];
       });
     });
   }

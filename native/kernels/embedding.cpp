@@ -26,14 +26,11 @@ class Embedding : public CpuPrimitive {
     encoder.dispatch([element = static_cast<int>(element), table, factor, ids = chosen.data<std::uint32_t>(),
                       rows = static_cast<std::int64_t>(chosen.size()), to = bytes_of(out)]() {
       const std::int64_t row_bytes = table.inputs() * table.size();
-      const int tasks = task_count(2.0 * static_cast<double>(rows) * table.inputs(), static_cast<int>(rows));
-      parallel_for(tasks, [&](int task) {
-        for (std::int64_t r = rows * task / tasks; r < rows * (task + 1) / tasks; ++r) {
-          char* row = to + r * row_bytes;
-          // An id that is none reads the last row: no other memory.
-          table.copy_row(std::min<std::int64_t>(ids[r], table.outputs() - 1), row);
-          direct::scale(element, row, factor, table.inputs(), row);
-        }
+      parallel_rows(rows, 2.0 * static_cast<double>(rows) * table.inputs(), [&](std::int64_t r) {
+        char* row = to + r * row_bytes;
+        // An id that is none reads the last row: no other memory.
+        table.copy_row(std::min<std::int64_t>(ids[r], table.outputs() - 1), row);
+        direct::scale(element, row, factor, table.inputs(), row);
       });
     });
   }

@@ -44,12 +44,8 @@ const float* widened(const WeightView& weight, const RowView& x, std::int64_t ro
       weight.element() == Element::f32 && padded == weight.inputs() && x.dense && !weight.packed();
   if (plain) return reinterpret_cast<const float*>(x.row(row));
   float* out = thread_scratch(0, static_cast<std::size_t>(rows) * padded);
-  const int tasks = task_count(static_cast<double>(rows) * weight.inputs(), rows);
-  parallel_for(tasks, [&](int task) {
-    for (int r = rows * task / tasks; r < rows * (task + 1) / tasks; ++r) {
-      weight.widen(x.row(row + r), out + r * padded);
-    }
-  });
+  parallel_rows(rows, static_cast<double>(rows) * weight.inputs(),
+                [&](std::int64_t r) { weight.widen(x.row(row + r), out + r * padded); });
   return out;
 }
 

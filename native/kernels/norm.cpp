@@ -43,12 +43,8 @@ class RmsNorm : public CpuPrimitive {
 void direct::rms_norm(int element, const RowView& x, const char* weight, int width, float eps, char* out) {
   const auto kernel = row_functions().rms_norm[element];
   const std::int64_t row_bytes = width * element_size(element);
-  const int tasks = task_count(2.0 * static_cast<double>(x.rows) * width, static_cast<int>(x.rows));
-  parallel_for(tasks, [&](int task) {
-    for (std::int64_t r = x.rows * task / tasks; r < x.rows * (task + 1) / tasks; ++r) {
-      kernel(x.row(r), weight, width, eps, out + r * row_bytes);
-    }
-  });
+  parallel_rows(x.rows, 2.0 * static_cast<double>(x.rows) * width,
+                [&](std::int64_t r) { kernel(x.row(r), weight, width, eps, out + r * row_bytes); });
 }
 
 array rms_norm(const array& x, const std::optional<array>& weight, float eps) {

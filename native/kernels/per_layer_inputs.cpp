@@ -27,16 +27,13 @@ class PerLayerInputs : public CpuPrimitive {
                       to = bytes_of(out)]() {
       const RowFunctions& rows = row_functions();
       const std::int64_t part = size * element_size(element);
-      const int tasks = task_count(8.0 * static_cast<double>(from.rows) * width, static_cast<int>(from.rows));
-      parallel_for(tasks, [&](int task) {
-        for (std::int64_t r = from.rows * task / tasks; r < from.rows * (task + 1) / tasks; ++r) {
-          char* row = to + r * width * element_size(element);
-          rows.scale[element](from.row(r), projection_scale, width, row);
-          for (char* p = row; p < row + width / size * part; p += part)
-            rows.rms_norm[element](p, norm, size, eps, p);
-          rows.add[element](row, embeddings.row(r), width, row);
-          rows.scale[element](row, scale, width, row);
-        }
+      parallel_rows(from.rows, 8.0 * static_cast<double>(from.rows) * width, [&](std::int64_t r) {
+        char* row = to + r * width * element_size(element);
+        rows.scale[element](from.row(r), projection_scale, width, row);
+        for (char* p = row; p < row + width / size * part; p += part)
+          rows.rms_norm[element](p, norm, size, eps, p);
+        rows.add[element](row, embeddings.row(r), width, row);
+        rows.scale[element](row, scale, width, row);
       });
     });
   }

@@ -26,12 +26,8 @@ class RopeTable : public CpuPrimitive {
                       from = frequencies.data<float>(), to = bytes_of(out), rows = out.shape(1),
                       half = out.shape(2), row = out.shape(2) * out.itemsize(), position = position_]() {
       constexpr double kCost = 16;  // a sine and cosine against a multiply-add
-      const int tasks = task_count(kCost * rows * half, rows);
-      parallel_for(tasks, [&](int task) {
-        for (std::int64_t t = std::int64_t{rows} * task / tasks; t < std::int64_t{rows} * (task + 1) / tasks;
-             ++t) {
-          table(from, half, static_cast<float>(position + t), to + t * row, to + (rows + t) * row);
-        }
+      parallel_rows(rows, kCost * rows * half, [&](std::int64_t t) {
+        table(from, half, static_cast<float>(position + t), to + t * row, to + (rows + t) * row);
       });
     });
   }

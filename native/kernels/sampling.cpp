@@ -13,15 +13,8 @@ namespace {
 
 constexpr float kNothing = -std::numeric_limits<float>::infinity();
 
-/** Splits rows among the threads: an element costs some 4 ns, as much as many multiply-adds. */
-template <class F>
-void each_row(std::int64_t rows, int width, F&& f) {
-  constexpr double kWork = 64;
-  const int tasks = task_count(kWork * static_cast<double>(rows) * width, static_cast<int>(rows));
-  parallel_for(tasks, [&](int task) {
-    for (std::int64_t r = rows * task / tasks; r < rows * (task + 1) / tasks; ++r) f(r);
-  });
-}
+/** What rows are worth: an element costs some 4 ns, as much as many multiply-adds. */
+double work_of(std::int64_t rows, int width) { return 64.0 * static_cast<double>(rows) * width; }
 
 /** The sum in double precision, eight chains of it. */
 double sum(const float* values, int count) {
@@ -197,11 +190,11 @@ class Probabilities : public CpuPrimitive {
     const array logits = dense_rows(inputs[0], encoder);
     encoder.set_input_array(logits);
     encoder.set_output_array(out);
-    encoder.dispatch(
-        [view = RowView(logits), width = logits.shape(-1), element, cuts = cuts_, to = out.data<float>()]() {
-          each_row(view.rows, width,
-                   [&](std::int64_t r) { distribute(element, view.row(r), width, cuts, to + r * width); });
-        });
+    encoder.dispatch([view = RowView(logits), width = logits.shape(-1), element, cuts = cuts_,
+                      to = out.data<float>()]() {
+      parallel_rows(view.rows, work_of(view.rows, width),
+                    [&](std::int64_t r) { distribute(element, view.row(r), width, cuts, to + r * width); });
+    });
   }
 
  private:
@@ -281,7 +274,7 @@ class Judge : public CpuPrimitive {
     encoder.dispatch([drafts = std::move(drafts), tokens, from = p.data<float>(), vocabulary = p.shape(-1),
                       accept = accept_, next = next_, to = out.data<std::int32_t>()]() {
       const int count = static_cast<int>(drafts.size());
-      each_row(count + 1, vocabulary, [&](std::int64_t r) {
+      parallel_rows(count + 1, work_of(count + 1, vocabulary), [&](std::int64_t r) {
         const float* row = from + r * vocabulary;
         if (r < count) {
           const int token = tokens[r];

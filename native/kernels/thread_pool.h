@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 namespace mlx_gemma::kernels {
 
@@ -22,6 +23,15 @@ void parallel_for(int count, F&& f) {
 
 /** Into how many tasks to split `work` (in multiply-adds, or bytes read) of at most `most` parts. */
 int task_count(double work, int most);
+
+/** Calls f(row) once for every row in [0, rows), in as many tasks as `work` is worth. It must not throw. */
+template <class F>
+void parallel_rows(std::int64_t rows, double work, F&& f) {
+  const int tasks = task_count(work, static_cast<int>(rows));
+  parallel_for(tasks, [&](int task) {
+    for (std::int64_t r = rows * task / tasks; r < rows * (task + 1) / tasks; ++r) f(r);
+  });
+}
 
 /** The slot of blocks, which call kernels that use the others. */
 constexpr int kBlockScratch = 4;
