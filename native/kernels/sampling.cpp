@@ -232,8 +232,9 @@ struct DraftView {
   const std::int32_t* candidates;  // null: the vocabulary
   int count;
 
+  /** Of a token of the vocabulary. */
   float of(int token) const {
-    if (candidates == nullptr) return token < count ? probabilities[token] : 0.0f;
+    if (candidates == nullptr) return probabilities[token];
     const auto* found = std::find(candidates, candidates + count, token);
     return found == candidates + count ? 0.0f : probabilities[found - candidates];
   }
@@ -278,9 +279,10 @@ class Judge : public CpuPrimitive {
         const float* row = from + r * vocabulary;
         if (r < count) {
           const int token = tokens[r];
-          const float likely = token >= 0 && token < vocabulary ? row[token] : 0.0f;
           to[r] = token;
-          to[count + r] = accept[r] * static_cast<double>(drafts[r].of(token)) < static_cast<double>(likely);
+          to[count + r] =
+              token >= 0 && token < vocabulary &&
+              accept[r] * static_cast<double>(drafts[r].of(token)) < static_cast<double>(row[token]);
           float* rest = thread_scratch(0, static_cast<std::size_t>(vocabulary));
           std::copy(row, row + vocabulary, rest);
           drafts[r].leave(rest, vocabulary);

@@ -244,9 +244,12 @@ void judge_cases() {
   const mx::array p = from_values({0.5f, 0.5f, 0.5f, 0.5f}, {1, 2, 2}, mx::float32);
   for (const int stranger : {-1, 2, std::numeric_limits<int>::max()}) {
     const mx::array token({stranger}, {1, 1}, mx::int32);
-    const Drafts drafts{token, {{from_values({1.0f}, {1, 1}, mx::float32), token}}};
-    const std::vector<double> verdict = numbers(judge(p, drafts, {{1, 2}}, {{1, 3}, {1, 4}}));
-    check(verdict[1] == 0 && verdict[2] < 2, "a draft that is no token");
+    for (const DraftDistribution& q :
+         {DraftDistribution{from_values({1.0f}, {1, 1}, mx::float32), token},
+          DraftDistribution{from_values({0.5f, 0.5f}, {1, 2}, mx::float32), std::nullopt}}) {
+      const std::vector<double> verdict = numbers(judge(p, Drafts{token, {q}}, {{1, 2}}, {{1, 3}, {1, 4}}));
+      check(verdict[1] == 0 && verdict[2] < 2, "a draft that is no token");
+    }
   }
 }
 
