@@ -6,6 +6,7 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "array.h"
@@ -47,13 +48,7 @@ class Arguments {
     return array(i);
   }
 
-  std::vector<mx::array> arrays(size_t i) const {
-    if (!info_[i].IsArray()) throw std::invalid_argument("expected a list of arrays");
-    const auto list = info_[i].As<Napi::Array>();
-    std::vector<mx::array> result;
-    for (uint32_t j = 0; j < list.Length(); ++j) result.push_back(UnwrapArray(list.Get(j)));
-    return result;
-  }
+  std::vector<mx::array> arrays(size_t i) const { return list(i, "arrays", UnwrapArray); }
 
   double number(size_t i) const {
     if (!info_[i].IsNumber()) throw std::invalid_argument("expected a number");
@@ -83,33 +78,35 @@ class Arguments {
 
   mx::Dtype dtype(size_t i) const { return ParseDtype(info_[i]); }
 
-  /** NativeDistribution[] */
   std::vector<kernels::DraftDistribution> distributions(size_t i) const {
-    if (!info_[i].IsArray()) throw std::invalid_argument("expected a list of distributions");
-    const auto list = info_[i].As<Napi::Array>();
-    std::vector<kernels::DraftDistribution> result;
-    for (uint32_t j = 0; j < list.Length(); ++j) {
-      const Napi::Object one = Napi::Value(list.Get(j)).ToObject();
-      const Napi::Value tokens = one.Get("tokens");
-      result.push_back(
-          {.probabilities = UnwrapArray(one.Get("probabilities")),
-           .candidates = tokens.IsUndefined() ? std::nullopt : std::optional(UnwrapArray(tokens))});
-    }
-    return result;
+    return list(i, "distributions", ParseDistribution);
   }
 
   /** Two uint32. */
   kernels::RandomKey key(size_t i) const { return ParseKey(info_[i]); }
 
-  std::vector<kernels::RandomKey> keys(size_t i) const {
-    if (!info_[i].IsArray()) throw std::invalid_argument("expected a list of keys");
-    const auto list = info_[i].As<Napi::Array>();
-    std::vector<kernels::RandomKey> result;
-    for (uint32_t j = 0; j < list.Length(); ++j) result.push_back(ParseKey(list.Get(j)));
+  std::vector<kernels::RandomKey> keys(size_t i) const { return list(i, "keys", ParseKey); }
+
+ private:
+  /** What `parse` makes of each value of a list of `what`. */
+  template <class F>
+  std::vector<std::decay_t<std::invoke_result_t<F, Napi::Value>>> list(size_t i, const char* what,
+                                                                       F&& parse) const {
+    if (!info_[i].IsArray()) throw std::invalid_argument(std::string("expected a list of ") + what);
+    const auto values = info_[i].As<Napi::Array>();
+    std::vector<std::decay_t<std::invoke_result_t<F, Napi::Value>>> result;
+    for (uint32_t j = 0; j < values.Length(); ++j) result.push_back(parse(Napi::Value(values.Get(j))));
     return result;
   }
 
- private:
+  /** NativeDistribution */
+  static kernels::DraftDistribution ParseDistribution(const Napi::Value& value) {
+    const Napi::Object one = value.ToObject();
+    const Napi::Value tokens = one.Get("tokens");
+    return {.probabilities = UnwrapArray(one.Get("probabilities")),
+            .candidates = tokens.IsUndefined() ? std::nullopt : std::optional(UnwrapArray(tokens))};
+  }
+
   static kernels::RandomKey ParseKey(const Napi::Value& value) {
     if (!value.IsArray()) throw std::invalid_argument("expected a key of two numbers");
     const auto list = value.As<Napi::Array>();
