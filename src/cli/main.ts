@@ -1,7 +1,7 @@
 import { inspect } from "node:util";
-import { CommanderError } from "commander";
+import { type Command, CommanderError } from "commander";
 import { MlxGemmaError } from "../errors.js";
-import { refuseWarnings, type Strictness } from "../warnings.js";
+import { refuseWarnings, type Strictness, type Warning } from "../warnings.js";
 import { CliCommand, PrintConfig } from "./command.js";
 import { EXIT_CODES, EXIT_OTHER } from "./exit-codes.js";
 import { commandsOf, makeProgram } from "./program.js";
@@ -37,9 +37,9 @@ try {
   });
   commands = commandsOf(program);
   program.hook("preAction", async (_, command) => {
-    const strictness = command.opts<Strictness>();
-    refuseWarnings(strangers(process.env, commands), strictness);
-    tellStrangers(strictness);
+    const found = strangers(process.env, commands);
+    refuseWarnings(found, command.opts<Strictness>());
+    tellStrangers(found, command);
     verbose = command.getOptionValue("verbose") === true;
     if (verbose && command instanceof CliCommand) {
       const { settingsLines } = await import("./settings/print.js");
@@ -49,7 +49,7 @@ try {
   await program.parseAsync();
 } catch (error) {
   if (error instanceof PrintConfig) {
-    tellStrangers(error.command.opts<Strictness>());
+    tellStrangers(strangers(process.env, commands), error.command);
     const { printConfig } = await import("./settings/print.js");
     process.stdout.write(shownOn(process.stdout, printConfig(error.command, file)));
   } else {
@@ -68,9 +68,9 @@ function currentFolder(): string {
   }
 }
 
-function tellStrangers(strictness: Strictness): void {
+function tellStrangers(found: readonly Warning[], command: Command): void {
   const warn = (text: string) => process.stderr.write(`mlx-gemma: warning: ${forTerminal(text)}\n`);
-  tellWarnings(strangers(process.env, commands), strictness, { warn });
+  tellWarnings(found, command.opts<Strictness>(), { warn });
 }
 
 /** One line for a user's mistake, a stack only for a defect of ours or with `--verbose`; returns the exit code. */
