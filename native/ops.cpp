@@ -19,7 +19,6 @@ namespace {
 
 void DefineElementwise(Napi::Object ops) {
   Define<[](const Arguments& a) { return mx::add(a.array(0), a.array(1)); }>(ops, "add");
-  Define<[](const Arguments& a) { return mx::subtract(a.array(0), a.array(1)); }>(ops, "subtract");
   Define<[](const Arguments& a) { return mx::multiply(a.array(0), a.array(1)); }>(ops, "multiply");
   Define<[](const Arguments& a) { return mx::divide(a.array(0), a.array(1)); }>(ops, "divide");
   Define<[](const Arguments& a) { return mx::exp(a.array(0)); }>(ops, "exp");

@@ -90,7 +90,6 @@ export type RandomKey = readonly [number, number];
 /** Graph-building operations. All are lazy; shapes are checked by MLX, its message becomes the error. */
 export interface NativeOps {
   add(a: NativeArray, b: NativeArray): NativeArray;
-  subtract(a: NativeArray, b: NativeArray): NativeArray;
   multiply(a: NativeArray, b: NativeArray): NativeArray;
   divide(a: NativeArray, b: NativeArray): NativeArray;
   exp(a: NativeArray): NativeArray;

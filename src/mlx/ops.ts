@@ -22,8 +22,6 @@ function buildList(make: (ops: NativeOps) => MlxArray[]): MlxArray[] {
 
 export const add = (a: MlxArray, b: MlxArray): MlxArray => build((ops) => ops.add(a, b));
 
-export const subtract = (a: MlxArray, b: MlxArray): MlxArray => build((ops) => ops.subtract(a, b));
-
 export const multiply = (a: MlxArray, b: MlxArray): MlxArray => build((ops) => ops.multiply(a, b));
 
 export const divide = (a: MlxArray, b: MlxArray): MlxArray => build((ops) => ops.divide(a, b));
