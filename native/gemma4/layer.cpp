@@ -20,9 +20,9 @@ Layer::Layer(const Config& config, int index, const Weights& weights)
 array Layer::operator()(const array& h, const OwnInput& per_layer, const TypeStep& step,
                         KvCache& cache) const {
   if (!step.groups.empty()) {
-    return kernels::feed_forward_block(grouped(h, step, cache), weights_.feed_forward, per_layer);
+    return kernels::composed::feed_forward_block(grouped(h, step, cache), weights_.feed_forward(), per_layer);
   }
-  if (!weights_.attention.kv) return read(h, per_layer, step, cache);
+  if (!weights_.attention().kv) return read(h, per_layer, step, cache);
   const auto [output, keys, values] =
       kernels::decoder_layer(h, weights_, step.rope_table, cache.current(), per_layer);
   cache.wrote(keys, values, h.shape(1));
@@ -31,14 +31,14 @@ array Layer::operator()(const array& h, const OwnInput& per_layer, const TypeSte
 
 array Layer::grouped(const array& h, const TypeStep& step, KvCache& cache) const {
   const auto [attended, keys, values] = kernels::composed::attention_block(
-      h, weights_.attention, step.rope_table, cache.current(), step.groups);
-  if (weights_.attention.kv) cache.wrote(keys, values, h.shape(1));
+      h, weights_.attention(), step.rope_table, cache.current(), step.groups);
+  if (weights_.attention().kv) cache.wrote(keys, values, h.shape(1));
   return attended;
 }
 
 void Layer::write(const array& h, const TypeStep& step, KvCache& cache) const {
   const auto [keys, values] =
-      kernels::write_keys_values(h, weights_.attention, step.rope_table, cache.current());
+      kernels::write_keys_values(h, weights_.attention(), step.rope_table, cache.current());
   cache.wrote(keys, values, h.shape(1));
 }
 

@@ -1,5 +1,6 @@
-#include "block.h"
+#include "inputs.h"
 #include "mlx/ops.h"
+#include "thread_pool.h"
 
 namespace mlx_gemma::kernels {
 namespace {

@@ -103,9 +103,18 @@ array copied(const array& a, mx::cpu::CommandEncoder& encoder) {
 
 }  // namespace
 
+bool has_dense_rows(const array& a) { return a.size() == 0 || a.shape(-1) == 1 || a.strides(-1) == 1; }
+
 array dense_rows(const array& a, mx::cpu::CommandEncoder& encoder) {
-  const bool usable = a.size() == 0 || a.shape(-1) == 1 || a.strides(-1) == 1;
-  return usable ? a : copied(a, encoder);
+  return has_dense_rows(a) ? a : copied(a, encoder);
+}
+
+std::vector<array> dense_rows(std::vector<array> arrays, mx::cpu::CommandEncoder& encoder) {
+  for (array& a : arrays) {
+    a = dense_rows(a, encoder);
+    encoder.set_input_array(a);
+  }
+  return arrays;
 }
 
 array dense(const array& a, mx::cpu::CommandEncoder& encoder) {

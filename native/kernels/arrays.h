@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "isa.h"
 #include "kernels.h"
@@ -77,6 +78,9 @@ struct RowView {
 
 /** `a` if its last axis is dense, else a dense copy that lives until the task is done. */
 array dense_rows(const array& a, mx::cpu::CommandEncoder& encoder);
+bool has_dense_rows(const array& a);
+/** The same of each, as inputs of the task. */
+std::vector<array> dense_rows(std::vector<array> arrays, mx::cpu::CommandEncoder& encoder);
 
 /** `a` if all of it is dense in row-major order, else such a copy. */
 array dense(const array& a, mx::cpu::CommandEncoder& encoder);

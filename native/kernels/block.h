@@ -1,106 +1,90 @@
-// What the blocks' primitives share.
+// The two halves of a decoder layer on plain memory, and its weights as they read them. See blocks.h and
+// composed.cpp, whose bits these are.
 #pragma once
 
-#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <vector>
 
 #include "blocks.h"
 #include "direct.h"
-#include "thread_pool.h"
+#include "scratch.h"
 
 namespace mlx_gemma::kernels {
 
-/** Rows from which on a block is its composition: then the nodes cost little, and scratch would be large. */
-constexpr int kBlockRows = 64;
-
-/** How each matrix among a primitive's inputs is packed, in their order. */
-using Packings = std::vector<std::optional<PackedAs>>;
-
-/** Puts a matrix behind a primitive's inputs, and how it is packed behind `packings`. */
-void append(const Matrix& matrix, std::vector<array>& inputs, Packings& packings);
-
-/** Hands a primitive's inputs out one by one, in the order in which they were put in. */
-class Inputs {
- public:
-  Inputs(const std::vector<array>& inputs, const Packings& packings, Element element,
-         mx::cpu::CommandEncoder& encoder)
-      : inputs_(inputs), packings_(packings), element_(element), encoder_(encoder) {}
-
-  /** The next one, its last axis dense; its memory lives until the task is done. */
-  array next() {
-    const array a = dense_rows(inputs_[at_++], encoder_);
-    encoder_.set_input_array(a);
-    return a;
-  }
-  /** The next one as it is. */
-  const array& raw() { return inputs_[at_++]; }
-  /** The next one, all of it dense. */
-  array dense() {
-    const array a = kernels::dense(inputs_[at_++], encoder_);
-    encoder_.set_input_array(a);
-    return a;
-  }
-  const char* vector() { return bytes_of(dense()); }
-  WeightView matrix() {
-    const std::optional<PackedAs>& packed = packings_[matrices_++];
-    const int count = !packed ? 1 : packed->mode == QuantizationMode::affine ? 3 : 2;
-    const std::vector<array> parts(inputs_.begin() + at_, inputs_.begin() + at_ + count);
-    at_ += count;
-    return WeightView(parts, packed, element_, encoder_);
-  }
-
- private:
-  const std::vector<array>& inputs_;
-  const Packings& packings_;
-  Element element_;
-  mx::cpu::CommandEncoder& encoder_;
-  std::size_t at_ = 0, matrices_ = 0;
+struct PreparedAttention {
+  int heads, width;
+  float eps, scale;
+  const char *input_norm, *q_norm, *post_norm;
+  WeightView q_proj, o_proj;
+  /** Producers. */
+  struct KeysValues {
+    WeightView k_proj;
+    std::optional<WeightView> v_proj;  // absent with attention_k_eq_v
+    const char* k_norm;
+  };
+  std::optional<KeysValues> kv;
 };
 
-/** Cuts pieces off one piece of scratch; each begins at a cache line. */
-class Scratch {
- public:
-  static constexpr std::size_t rounded(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
+struct PreparedFeedForward {
+  float eps;
+  const char *pre_norm, *post_norm, *layer_scalar;
+  WeightView gate_proj, up_proj, down_proj;
+  struct PerLayerInput {
+    WeightView gate, projection;
+    const char* norm;
+  };
+  std::optional<PerLayerInput> per_layer_input;
+};
 
-  explicit Scratch(std::size_t bytes)
-      : at_(reinterpret_cast<char*>(thread_scratch(kBlockScratch, bytes / sizeof(float) + 1))) {}
+/** A layer's weights where its task finds them. */
+struct PreparedLayer {
+  /** Of the activations. */
+  mx::Dtype dtype;
+  PreparedAttention attention;
+  /** Absent with experts. */
+  std::optional<PreparedFeedForward> feed_forward;
+  /** Whose memory the views are of. */
+  std::vector<array> arrays;
+};
 
-  char* take(std::size_t bytes) {
-    char* piece = at_;
-    at_ += rounded(bytes);
-    return piece;
+/** Null unless all weights are evaluated, dense, and packed or of one dtype; and without kernels of ours. */
+std::shared_ptr<const PreparedLayer> prepared(const AttentionLayer& attention,
+                                              const FeedForwardLayer& feed_forward);
+
+/** A step's rows, in plain numbers: what both halves read and write. */
+struct StepRows {
+  int element;
+  RowView h;  // (T, H)
+  int hidden, rows;
+  char* out;  // (T, H)
+
+  std::size_t row_bytes(int elements) const {
+    return static_cast<std::size_t>(elements) * element_size(element);
   }
-
- private:
-  char* at_;
 };
 
-/** A primitive and what it takes, h first: a node that is not in the graph yet. */
-struct Part {
-  std::shared_ptr<mx::Primitive> primitive;
-  std::vector<array> inputs;
+/** Keys and values as the attention of a step reads them, and where a producer writes its own first. */
+struct StepKeys {
+  int kv_heads;
+  const char *keys, *values;
+  std::int64_t key_head, key_row, value_head, value_row;  // elements
+  int key_rows;
+  std::optional<AttentionMask> mask;
+  // Of a producer that writes; else null.
+  char *new_keys, *new_values;  // where the step's first row of head 0 goes
+  std::int64_t cache_head;      // bytes from head to head there
 };
 
-/** The halves of a decoder layer as primitives; nothing where they are compositions. See blocks.h. */
-std::optional<Part> attention_part(const array& h, const AttentionLayer& layer, const array& rope_table,
-                                   const KeyRows& seen);
-/** Its outputs are those of AttentionOutput. */
-std::optional<Part> attention_part(const array& h, const AttentionLayer& layer, const array& rope_table,
-                                   const CacheRows& cache);
-std::optional<Part> feed_forward_part(const array& h, const FeedForwardLayer& layer,
-                                      const std::optional<PerLayerRows>& per_layer);
+/** @param table the rope table (2, T, d / 2) */
+void attention_block(const PreparedAttention& layer, const StepRows& step, const char* table,
+                     const StepKeys& keys);
 
-/** The node of a part with one output, like h; and of one whose outputs are those of AttentionOutput. */
-array node(Part part, const array& h);
-AttentionOutput node(Part part, const array& h, const CacheRows& cache);
-
-/** Throws std::invalid_argument unless the matrix takes rows of `inputs`. */
-void check_matrix(const Matrix& matrix, int inputs, const char* block);
-
-/** True if a block of these may be one primitive: on a CPU, few rows, weights packed or of the rows' dtype.
+/**
+ * In place if h is out.
+ *
+ * @param per_layer (T, P), of models with per-layer inputs
  */
-bool fits_primitive(const array& h, std::initializer_list<const Matrix*> matrices);
+void feed_forward_block(const PreparedFeedForward& layer, const StepRows& step, const RowView& per_layer);
 
 }  // namespace mlx_gemma::kernels

@@ -1,7 +1,8 @@
-// A decoder layer and its two halves, each as one node of the graph.
+// A decoder layer as one node of the graph.
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <utility>
 #include <variant>
@@ -11,7 +12,7 @@
 #include "key_groups.h"
 
 /**
- * A block is what its composition from the functions of kernels.h is, bit for bit: the composition is what
+ * A layer is what its composition from the functions of kernels.h is, bit for bit: the composition is what
  * runs on other devices than a CPU and with many rows, where a node costs nothing beside its work. On a CPU a
  * step of few rows runs the same row functions one after the other inside one primitive, because building and
  * walking some twenty nodes a layer takes longer than a small layer's work.
@@ -59,6 +60,9 @@ struct AttentionLayer {
   int heads;
   float eps;
   float scale;
+
+  /** d */
+  int width() const { return q_norm.shape(0); }
 };
 
 /** What the queries read. */
@@ -69,16 +73,6 @@ struct KeyRows {
    * query. */
   std::optional<AttentionMask> mask;
 };
-
-/**
- * h + post_attention_layernorm(o_proj(attention(rope(q_norm(q_proj(input_layernorm(h))))))).
- *
- * @param h (1, T, H)
- * @param rope_table (2, T, d / 2), of rope_table()
- * @return (1, T, H)
- */
-array attention_block(const array& h, const AttentionLayer& layer, const array& rope_table,
-                      const KeyRows& seen);
 
 /** The K/V buffers of a producer layer, and where the step's rows go. */
 struct CacheRows {
@@ -98,15 +92,7 @@ struct AttentionOutput {
   array values;
 };
 
-/**
- * The same of a producer layer: writes the step's rows rope(k_norm(k_proj(x))) and v_norm(v_proj(x)), with x
- * = input_layernorm(h), then attends.
- */
-AttentionOutput attention_block(const array& h, const AttentionLayer& layer, const array& rope_table,
-                                const CacheRows& cache);
-
-/** The first half of that alone, where no query is needed: the buffers with the step's rows. Always a
- * composition. */
+/** What a producer layer writes, alone: the buffers with the step's rows. Always a composition. */
 std::pair<array, array> write_keys_values(const array& h, const AttentionLayer& layer,
                                           const array& rope_table, const CacheRows& cache);
 
@@ -155,30 +141,49 @@ struct PerLayerRows {
   int layer;
 };
 
+struct PreparedLayer;
+
 /**
- * y = h + post_feedforward_layernorm(down(gelu_tanh(gate(x)) * up(x))), x = pre_feedforward_layernorm(h);
- * with per-layer inputs y = y + norm(projection(gelu_tanh(gate(y)) * per_layer)); then y * layer_scalar. A
- * layer with experts is a composition.
+ * A layer's weights: what decoder_layer() runs. Where all of them are evaluated when it is made, and for a
+ * CPU, steps of few rows find them prepared and are one node, whose inputs they are not.
+ */
+class DecoderLayer {
+ public:
+  /** Throws std::invalid_argument for weights that do not belong together. */
+  DecoderLayer(AttentionLayer attention, FeedForwardLayer feed_forward);
+
+  const AttentionLayer& attention() const { return attention_; }
+  const FeedForwardLayer& feed_forward() const { return feed_forward_; }
+  /** Null where the layer is always a composition. */
+  const std::shared_ptr<const PreparedLayer>& prepared() const { return prepared_; }
+
+ private:
+  AttentionLayer attention_;
+  FeedForwardLayer feed_forward_;
+  std::shared_ptr<const PreparedLayer> prepared_;
+};
+
+/**
+ * attended = h + post_attention_layernorm(o_proj(attention(rope(q_norm(q_proj(input_layernorm(h)))))));
+ * y = attended + post_feedforward_layernorm(down(gelu_tanh(gate(x)) * up(x))), x =
+ * pre_feedforward_layernorm(attended); with per-layer inputs y = y + norm(projection(gelu_tanh(gate(y)) *
+ * per_layer)); then y * layer_scalar.
  *
  * @param h (1, T, H)
+ * @param rope_table (2, T, d / 2), of rope_table()
  * @param per_layer absent without per-layer inputs
  * @return (1, T, H)
  */
-array feed_forward_block(const array& h, const FeedForwardLayer& layer,
-                         const std::optional<PerLayerRows>& per_layer);
-
-struct DecoderLayer {
-  AttentionLayer attention;
-  FeedForwardLayer feed_forward;
-};
-
-/** feed_forward_block(attention_block(h)): on a CPU both as one node, where both are primitives. */
 array decoder_layer(const array& h, const DecoderLayer& layer, const array& rope_table, const KeyRows& seen,
                     const std::optional<PerLayerRows>& per_layer);
+/**
+ * The same of a producer layer: writes the step's rows rope(k_norm(k_proj(x))) and v_norm(v_proj(x)), with x
+ * = input_layernorm(h), then attends.
+ */
 AttentionOutput decoder_layer(const array& h, const DecoderLayer& layer, const array& rope_table,
                               const CacheRows& cache, const std::optional<PerLayerRows>& per_layer);
 
-/** The compositions themselves, on any device: what the blocks must equal. */
+/** The halves of a layer as compositions, on any device: what the primitive must equal. */
 namespace composed {
 array attention_block(const array& h, const AttentionLayer& layer, const array& rope_table,
                       const KeyRows& seen);

@@ -6,8 +6,10 @@
 #include <cstring>
 #include <numeric>
 
-#include "block.h"
+#include "direct.h"
+#include "inputs.h"
 #include "mlx/ops.h"
+#include "scratch.h"
 
 namespace mlx_gemma::kernels {
 namespace {
@@ -136,7 +138,8 @@ ClusterScores cluster_scores(const array& h, const Matrix& table, const array& o
               ordering.dtype() == mx::int32 && chosen.ndim() == 1 && chosen.dtype() == mx::uint32,
           kName, "expected a table of C * size rows, ordering int32 (C * size), chosen uint32 (k)");
   require(inputs_of(table) == h.shape(2), kName, "expected a table (C * size, H)");
-  if (!fits_primitive(h, {&table})) return composed_scores(h, table, ordering, chosen, clusters);
+  if (!own_kernels() || !packed_or(h.dtype(), table))
+    return composed_scores(h, table, ordering, chosen, clusters);
   std::vector<array> inputs{h};
   Packings packings;
   append(table, inputs, packings);

@@ -1,8 +1,10 @@
 #include <algorithm>
 
-#include "block.h"
+#include "direct.h"
+#include "inputs.h"
 #include "mlx/ops.h"
 #include "mlx_operations.h"
+#include "thread_pool.h"
 
 namespace mlx_gemma::kernels {
 namespace {
@@ -48,8 +50,7 @@ array embedding(const Matrix& table, const array& rows, const array& factor) {
   check_matrix(table, inputs_of(table), kName);
   require(factor.size() == 1, kName, "expected one factor");
   const auto* packed = std::get_if<QuantizedWeight>(&table);
-  require(packed != nullptr || std::get<array>(table).dtype() == factor.dtype(), kName,
-          "expected a table in the dtype of the factor");
+  require(packed_or(factor.dtype(), table), kName, "expected a table in the dtype of the factor");
   if (!own_kernels()) {
     const array found = packed != nullptr ? operations::dequantize_rows(*packed, rows, factor.dtype())
                                           : mx::take(std::get<array>(table), rows, 0);

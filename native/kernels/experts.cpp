@@ -97,8 +97,8 @@ class Experts : public CpuPrimitive {
     const array indices = dense(inputs[1], encoder);
     encoder.set_input_array(x);
     encoder.set_input_array(indices);
-    const WeightView matrix({inputs.begin() + 2, inputs.end()}, packed_, element_of(out, "experts_linear"),
-                            encoder);
+    const WeightView matrix(dense_rows({inputs.begin() + 2, inputs.end()}, encoder), packed_,
+                            element_of(out, "experts_linear"));
     encoder.set_output_array(out);
     const auto rows = static_cast<std::int64_t>(indices.size());
     const int shared = inputs[0].shape(-2) == 1 ? indices.shape(-1) : 1;

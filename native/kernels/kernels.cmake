@@ -15,6 +15,7 @@ set(MLX_GEMMA_KERNEL_SOURCES
     ${_kernels}/embedding.cpp
     ${_kernels}/experts.cpp
     ${_kernels}/feed_forward_block.cpp
+    ${_kernels}/inputs.cpp
     ${_kernels}/isa.cpp
     ${_kernels}/isa_amx.cpp
     ${_kernels}/isa_avx2.cpp
@@ -27,6 +28,7 @@ set(MLX_GEMMA_KERNEL_SOURCES
     ${_kernels}/mlx_operations.cpp
     ${_kernels}/norm.cpp
     ${_kernels}/per_layer_inputs.cpp
+    ${_kernels}/prepared_layer.cpp
     ${_kernels}/quantized.cpp
     ${_kernels}/rope.cpp
     ${_kernels}/sampling.cpp

@@ -96,7 +96,8 @@ class Linear : public CpuPrimitive {
     auto& encoder = mx::cpu::get_command_encoder(stream());
     const array x = dense_rows(inputs[0], encoder);
     encoder.set_input_array(x);
-    const WeightView weight({inputs.begin() + 1, inputs.end()}, packed_, element_of(out, "linear"), encoder);
+    const WeightView weight(dense_rows({inputs.begin() + 1, inputs.end()}, encoder), packed_,
+                            element_of(out, "linear"));
     encoder.set_output_array(out);
     encoder.dispatch([x = RowView(x), weight, to = bytes_of(out)]() {
       const direct::LinearPart all(weight, to);

@@ -1,5 +1,6 @@
 // What the layers are told of a token, in one task: see blocks.h and composed.cpp, whose bits these are.
-#include "block.h"
+#include "inputs.h"
+#include "thread_pool.h"
 
 namespace mlx_gemma::kernels {
 namespace {

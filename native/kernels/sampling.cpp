@@ -5,8 +5,9 @@
 #include <cmath>
 #include <limits>
 
-#include "block.h"
+#include "inputs.h"
 #include "mlx_operations.h"
+#include "thread_pool.h"
 
 namespace mlx_gemma::kernels {
 namespace {

@@ -17,19 +17,16 @@ std::vector<array> with_parts(std::vector<array> inputs, const QuantizedWeight& 
 }
 
 WeightView::WeightView(const std::vector<array>& weights, const std::optional<PackedAs>& packed,
-                       Element element, mx::cpu::CommandEncoder& encoder)
+                       Element element)
     : functions_(&row_functions()),
       element_(static_cast<int>(element)),
       size_(element_size(static_cast<int>(element))),
       packed_(packed.has_value()) {
-  std::vector<array> parts;
   for (std::size_t i = 0; i < weights.size(); ++i) {
-    parts.push_back(dense_rows(weights[i], encoder));
-    encoder.set_input_array(parts[i]);
-    if (parts[i].ndim() == 3)
-      steps_[i] = parts[i].strides(0) * static_cast<std::int64_t>(parts[i].itemsize());
+    if (weights[i].ndim() == 3)
+      steps_[i] = weights[i].strides(0) * static_cast<std::int64_t>(weights[i].itemsize());
   }
-  const array& first = parts[0];
+  const array& first = weights[0];
   outputs_ = first.shape(-2);
   if (first.ndim() == 3) count_ = first.shape(0);
   if (!packed) {
@@ -40,18 +37,18 @@ WeightView::WeightView(const std::vector<array>& weights, const std::optional<Pa
     inputs_ = static_cast<int>(std::int64_t{32} * first.shape(-1) / packed->bits);
     rows_ = PackedRows{.codes = first.data<std::uint8_t>(),
                        .codes_stride = first.strides(-2) * 4,
-                       .scales = bytes_of(parts[1]),
-                       .scales_stride = parts[1].strides(-2),
+                       .scales = bytes_of(weights[1]),
+                       .scales_stride = weights[1].strides(-2),
                        .biases = nullptr,
                        .biases_stride = 0,
                        .scales_type = 0,
                        .group_size = packed->group_size,
                        .bits = packed->bits,
                        .mode = packed->mode};
-    if (parts.size() > 2) {
-      rows_.biases = bytes_of(parts[2]);
-      rows_.biases_stride = parts[2].strides(-2);
-      rows_.scales_type = static_cast<int>(element_of(parts[1], "quantized weight"));
+    if (weights.size() > 2) {
+      rows_.biases = bytes_of(weights[2]);
+      rows_.biases_stride = weights[2].strides(-2);
+      rows_.scales_type = static_cast<int>(element_of(weights[1], "quantized weight"));
       summed_group_ = packed->group_size;
     }
     functions_ = &packed_functions(element, rows_);

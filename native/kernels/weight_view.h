@@ -28,12 +28,11 @@ class WeightView {
  public:
   WeightView() = default;
   /**
-   * @param weights the matrix; or, if packed, codes, scales and, in affine mode, biases. With three axes: a
-   * stack.
+   * @param weights the matrix; or, if packed, codes, scales and, in affine mode, biases; evaluated, the last
+   * axis dense. With three axes: a stack. Their memory must outlive the view.
    * @param element of x and of the result
    */
-  WeightView(const std::vector<array>& weights, const std::optional<PackedAs>& packed, Element element,
-             mx::cpu::CommandEncoder& encoder);
+  WeightView(const std::vector<array>& weights, const std::optional<PackedAs>& packed, Element element);
 
   int inputs() const { return inputs_; }
   int outputs() const { return outputs_; }

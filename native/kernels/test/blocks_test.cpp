@@ -7,6 +7,7 @@
 
 #include "check.h"
 #include "kernels/centroid.h"
+#include "mlx/primitives.h"
 
 namespace mlx_gemma::kernels::test {
 namespace {
@@ -15,21 +16,28 @@ struct Sizes {
   int hidden, heads, kv_heads, width, inner, per_layer;
 };
 
+/** As a model's weights are: in memory. */
+mx::array ready(mx::array a) {
+  a.eval();
+  return a;
+}
+
 /** Plain, or packed in one of several ways where rows are whole groups. */
 Matrix weights(int rows, int columns, mx::Dtype dtype, bool packed) {
-  mx::array plain = normal({rows, columns}, dtype, 1.0 / std::sqrt(columns));
+  const mx::array plain = ready(normal({rows, columns}, dtype, 1.0 / std::sqrt(columns)));
   if (!packed || columns % 32 != 0) return plain;
   const int bits = std::vector<int>{2, 3, 4, 5, 6, 8}[uniform(0, 5)];
   if (bits == 4 && uniform(0, 1) == 0) {
     const auto parts = mx::quantize(plain, 32, 4, "mxfp4");
-    return QuantizedWeight{parts[0], parts[1], std::nullopt, 32, 4, QuantizationMode::mxfp4};
+    return QuantizedWeight{ready(parts[0]), ready(parts[1]), std::nullopt, 32, 4, QuantizationMode::mxfp4};
   }
   const auto parts = mx::quantize(plain, 32, bits, "affine");
-  return QuantizedWeight{parts[0], parts[1], parts[2], 32, bits, QuantizationMode::affine};
+  return QuantizedWeight{ready(parts[0]),         ready(parts[1]), ready(parts[2]), 32, bits,
+                         QuantizationMode::affine};
 }
 
 mx::array norm_weight(int width, mx::Dtype dtype) {
-  return mx::add(normal({width}, dtype, 0.3), mx::array(1.0f, dtype));
+  return ready(mx::add(normal({width}, dtype, 0.3), mx::array(1.0f, dtype)));
 }
 
 AttentionLayer attention_layer(const Sizes& s, mx::Dtype dtype, bool producer, bool key_equals_value) {
@@ -59,7 +67,7 @@ FeedForwardLayer feed_forward_layer(const Sizes& s, mx::Dtype dtype) {
                          .down_proj = weights(s.hidden, s.inner, dtype, packed()),
                          .post_feedforward_layernorm = norm_weight(s.hidden, dtype),
                          .per_layer_input = std::nullopt,
-                         .layer_scalar = normal({1}, dtype),
+                         .layer_scalar = ready(normal({1}, dtype)),
                          .eps = 1e-6f};
   if (s.per_layer > 0) {
     layer.per_layer_input = FeedForwardLayer::PerLayerInput{weights(s.per_layer, s.hidden, dtype, packed()),
@@ -82,102 +90,102 @@ mx::array own(const mx::array& a) {
   return copy;
 }
 
+/** Every other row of a larger array, now and then: the input of one of three layers. */
+std::optional<PerLayerRows> per_layer_rows(const Sizes& s, int rows, mx::Dtype dtype) {
+  if (s.per_layer == 0) return std::nullopt;
+  const int step = uniform(1, 2);
+  const mx::array all = normal({1, step * rows, 3 * s.per_layer}, dtype);
+  return PerLayerRows{mx::slice(all, {0, 0, 0}, all.shape(), {1, step, 1}), uniform(0, 2)};
+}
+
+/** True if the layer's rows come from one node, and not from the many of a composition. */
+bool is_one_node(const mx::array& h) { return std::string(h.primitive().name()) == "GemmaLayerBlock"; }
+
+/** What becomes of the feed-forward's output where it stands for a mixture of experts. */
+mx::array doubled(const mx::array& dense, const mx::array&) { return mx::add(dense, dense); }
+
+DecoderLayer decoder_layer_of(const Sizes& s, mx::Dtype dtype, bool producer, bool experts) {
+  FeedForwardLayer rest = feed_forward_layer(s, dtype);
+  if (experts) rest.experts = doubled;
+  return DecoderLayer(attention_layer(s, dtype, producer, uniform(0, 1) == 0), std::move(rest));
+}
+
 void producers(const Sizes& s, mx::Dtype dtype) {
   const int rows = uniform(0, 2) == 0 ? 1 : uniform(2, 16), offset = uniform(0, 300);
   const int window = uniform(0, 1) == 0 ? 0 : uniform(1, 70);
-  const AttentionLayer layer = attention_layer(s, dtype, true, uniform(0, 1) == 0);
+  const bool experts = uniform(0, 3) == 0;
+  const DecoderLayer layer = decoder_layer_of(s, dtype, true, experts);
   const Size size = some_size();
   const mx::array h = sized(size, {1, rows, s.hidden}, dtype);
+  const auto per_layer = per_layer_rows(s, rows, dtype);
   const int first = uniform(0, 500);
   const mx::array table = rope_table(frequencies(s.width), first + offset, rows, dtype);
   const mx::Shape shape{1, s.kv_heads, offset + rows + uniform(0, 40), s.width};
   const mx::array keys = normal(shape, dtype), values = normal(shape, dtype);
   const auto cache = [&] { return CacheRows{own(keys), own(values), offset, first, window}; };
-  const AttentionOutput want = composed::attention_block(h, layer, table, cache());
-  const std::string bits_h = bits(want.h), bits_k = bits(want.keys), bits_v = bits(want.values);
+  const AttentionOutput want = composed::attention_block(h, layer.attention(), table, cache());
+  const std::string bits_h = bits(composed::feed_forward_block(want.h, layer.feed_forward(), per_layer));
+  const std::string bits_k = bits(want.keys), bits_v = bits(want.values);
   for (int threads = 1; threads <= 3; ++threads) {
     set_threads(threads);
-    const AttentionOutput got = attention_block(h, layer, table, cache());
-    check(bits(got.h) == bits_h, "attention_block of a producer: h");
-    check(bits(got.keys) == bits_k && bits(got.values) == bits_v, "attention_block of a producer: cache");
+    const AttentionOutput got = decoder_layer(h, layer, table, cache(), per_layer);
+    check(experts || is_one_node(got.h), "a producer is one node");
+    check(bits(got.h) == bits_h, "decoder_layer of a producer: h");
+    check(bits(got.keys) == bits_k && bits(got.values) == bits_v, "decoder_layer of a producer: cache");
   }
   // In place: what comes out is the memory that went in.
   const CacheRows before = cache();
-  AttentionOutput got = attention_block(h, layer, table, before);
+  AttentionOutput got = decoder_layer(h, layer, table, before, per_layer);
   mx::eval({got.h, got.keys, got.values});
-  check(got.keys.data<char>() == before.keys.data<char>(), "attention_block writes in place");
+  check(got.keys.data<char>() == before.keys.data<char>(), "decoder_layer writes in place");
   // What is added to large values may be lost in their rounding.
-  check(size == Size::large || bits(got.h) != bits(h), "attention_block: something happens");
+  check(size == Size::large || bits(got.h) != bits(h), "decoder_layer: something happens");
 }
 
 void readers(const Sizes& s, mx::Dtype dtype) {
   const int rows = uniform(0, 2) == 0 ? 1 : uniform(2, 16), past = uniform(0, 300);
-  const AttentionLayer layer = attention_layer(s, dtype, false, false);
+  const bool experts = uniform(0, 3) == 0;
+  // A producer reads, too, where its rows were written before.
+  const DecoderLayer layer = decoder_layer_of(s, dtype, uniform(0, 2) == 0, experts);
   const mx::array h = sized(some_size(), {1, 2 * rows, s.hidden}, dtype);
   const mx::array part = rows_of(h, 1, rows, 2 * rows);
+  const auto per_layer = per_layer_rows(s, rows, dtype);
   const mx::array table = rope_table(frequencies(s.width), past, rows, dtype);
   const mx::Shape shape{1, s.kv_heads, past + rows + 30, s.width};
   const int begin = uniform(0, past);
   KeyRows seen{rows_of(normal(shape, dtype), 2, begin, past + rows),
                rows_of(normal(shape, dtype), 2, begin, past + rows), std::nullopt};
   if (uniform(0, 2) > 0) seen.mask = AttentionMask{past, uniform(0, 1) == 0 ? 0 : uniform(1, 70), begin};
-  const std::string want = bits(composed::attention_block(part, layer, table, seen));
+  const mx::array attended = composed::attention_block(part, layer.attention(), table, seen);
+  const std::string want = bits(composed::feed_forward_block(attended, layer.feed_forward(), per_layer));
   for (int threads = 1; threads <= 3; ++threads) {
     set_threads(threads);
-    check(bits(attention_block(part, layer, table, seen)) == want, "attention_block of a reader");
+    const mx::array got = decoder_layer(part, layer, table, seen, per_layer);
+    check(experts || is_one_node(got), "a reader is one node");
+    check(bits(got) == want, "decoder_layer of a reader");
   }
 }
 
-/** The input of one of three layers. */
-std::optional<PerLayerRows> per_layer_rows(const Sizes& s, int rows, mx::Dtype dtype) {
-  if (s.per_layer == 0) return std::nullopt;
-  // Every other row of a larger array, now and then.
-  const int step = uniform(1, 2);
-  const mx::array all = normal({1, step * rows, 3 * s.per_layer}, dtype);
-  return PerLayerRows{mx::slice(all, {0, 0, 0}, all.shape(), {1, step, 1}), uniform(0, 2)};
-}
-
-void feed_forward(const Sizes& s, mx::Dtype dtype) {
-  const int rows = uniform(0, 2) == 0 ? 1 : uniform(2, 16);
-  const FeedForwardLayer layer = feed_forward_layer(s, dtype);
-  const mx::array h = sized(some_size(), {1, rows, s.hidden}, dtype);
-  const std::optional<PerLayerRows> per_layer = per_layer_rows(s, rows, dtype);
-  const std::string want = bits(composed::feed_forward_block(h, layer, per_layer));
-  for (int threads = 1; threads <= 3; ++threads) {
-    set_threads(threads);
-    check(bits(feed_forward_block(h, layer, per_layer)) == want, "feed_forward_block");
-  }
-}
-
-/** One node of both halves, of a producer and of a reader. */
-void layers(const Sizes& s, mx::Dtype dtype) {
-  const int rows = uniform(0, 2) == 0 ? 1 : uniform(2, 16), offset = uniform(0, 100);
-  const bool producer = uniform(0, 1) == 0;
-  const DecoderLayer layer{attention_layer(s, dtype, producer, uniform(0, 1) == 0),
-                           feed_forward_layer(s, dtype)};
-  const mx::array h = sized(some_size(), {1, rows, s.hidden}, dtype);
-  const auto per_layer = per_layer_rows(s, rows, dtype);
-  const mx::array table = rope_table(frequencies(s.width), offset, rows, dtype);
-  const mx::Shape shape{1, s.kv_heads, offset + rows + uniform(0, 40), s.width};
-  const mx::array keys = normal(shape, dtype), values = normal(shape, dtype);
-  const KeyRows seen{keys, values, AttentionMask{.query_offset = offset}};
-  for (int threads = 1; threads <= 3; ++threads) {
-    set_threads(threads);
-    if (!producer) {
-      const mx::array attended = composed::attention_block(h, layer.attention, table, seen);
-      const mx::array want = composed::feed_forward_block(attended, layer.feed_forward, per_layer);
-      check(bits(decoder_layer(h, layer, table, seen, per_layer)) == bits(want), "decoder_layer of a reader");
-      continue;
-    }
-    const auto cache = [&] { return CacheRows{own(keys), own(values), offset, 0, 0}; };
-    const AttentionOutput attended = composed::attention_block(h, layer.attention, table, cache());
-    const mx::array want = composed::feed_forward_block(attended.h, layer.feed_forward, per_layer);
-    const CacheRows before = cache();
-    AttentionOutput got = decoder_layer(h, layer, table, before, per_layer);
-    check(bits(got.h) == bits(want), "decoder_layer of a producer: h");
-    check(bits(got.keys) == bits(attended.keys) && bits(got.values) == bits(attended.values),
-          "decoder_layer of a producer: cache");
-    check(got.keys.data<char>() == before.keys.data<char>(), "decoder_layer writes in place");
+/** Weights that are not in memory when the layer is made, or lie apart there, make it a composition; its bits
+ * stay. */
+void unprepared(const Sizes& s, mx::Dtype dtype) {
+  AttentionLayer attention = attention_layer(s, dtype, false, false);
+  const FeedForwardLayer rest = feed_forward_layer(s, dtype);
+  const DecoderLayer prepared(attention, rest);
+  const mx::array h = normal({1, 2, s.hidden}, dtype);
+  const auto per_layer = per_layer_rows(s, 2, dtype);
+  const mx::array table = rope_table(frequencies(s.width), 7, 2, dtype);
+  const mx::Shape shape{1, s.kv_heads, 9, s.width};
+  const KeyRows seen{normal(shape, dtype), normal(shape, dtype), std::nullopt};
+  const std::string want = bits(decoder_layer(h, prepared, table, seen, per_layer));
+  const mx::array twice = mx::repeat(attention.input_layernorm, 2);
+  for (const mx::array& norm :
+       {mx::copy(attention.input_layernorm), ready(mx::slice(twice, {0}, {2 * s.hidden}, {2}))}) {
+    attention.input_layernorm = norm;
+    const DecoderLayer layer(attention, rest);
+    const mx::array got = decoder_layer(h, layer, table, seen, per_layer);
+    check(!is_one_node(got), "a layer whose weights are not at hand is a composition");
+    check(bits(got) == want, "decoder_layer of weights that are not at hand");
   }
 }
 
@@ -196,16 +204,14 @@ void specials(const Sizes& s, mx::Dtype dtype) {
     }
     check(ok && std::isnan(found[s.hidden / 2]), what + " of what is no number");
   };
-  const AttentionLayer layer = attention_layer(s, dtype, false, false);
+  const DecoderLayer layer(attention_layer(s, dtype, false, false), feed_forward_layer(s, dtype));
   const mx::array table = rope_table(frequencies(s.width), 20, 3, dtype);
   const mx::Shape shape{1, s.kv_heads, 23, s.width};
   const KeyRows seen{normal(shape, dtype), normal(shape, dtype), AttentionMask{.query_offset = 20}};
-  like("attention_block", attention_block(h, layer, table, seen),
-       composed::attention_block(h, layer, table, seen));
-  const FeedForwardLayer rest = feed_forward_layer(s, dtype);
-  const std::optional<PerLayerRows> per_layer = per_layer_rows(s, 3, dtype);
-  like("feed_forward_block", feed_forward_block(h, rest, per_layer),
-       composed::feed_forward_block(h, rest, per_layer));
+  const auto per_layer = per_layer_rows(s, 3, dtype);
+  const mx::array attended = composed::attention_block(h, layer.attention(), table, seen);
+  like("decoder_layer", decoder_layer(h, layer, table, seen, per_layer),
+       composed::feed_forward_block(attended, layer.feed_forward(), per_layer));
 }
 
 /** The centroid head against sorting all scores, and its scores against linear(). */
@@ -272,12 +278,11 @@ void blocks_tests() {
       per_layer_inputs(dtype);
     }
     for (const Sizes& s : sizes) {
-      for (int i = 0; i < 6; ++i) {
+      for (int i = 0; i < 9; ++i) {
         producers(s, dtype);
         readers(s, dtype);
-        feed_forward(s, dtype);
-        layers(s, dtype);
       }
+      unprepared(s, dtype);
       specials(s, dtype);
     }
   }
