@@ -148,7 +148,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
     // Evaluation happens on worker threads: a stream bound to this thread would be refused there.
     mx::set_default_stream(mx::new_thread_unsafe_stream(mx::default_device()));
     env.SetInstanceData(new Environment);
-    RegisterArray(env);
+    RegisterArray(env, exports);
     RegisterOps(env, exports);
     RegisterEvaluate(env, exports);
     RegisterReadTensors(env, exports);

@@ -87,11 +87,27 @@ Napi::Value Disposed(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), HandleOf(info.Env(), info.This()) == nullptr);
 }
 
+void DisposeOne(Napi::Env env, napi_value object) {
+  if (HandleOf(env, object) == nullptr) return;
+  void* wrapped = nullptr;
+  napi_remove_wrap(env, object, &wrapped);
+  Drop(env, static_cast<ArrayHandle*>(wrapped));
+}
+
 Napi::Value Dispose(const Napi::CallbackInfo& info) {
-  if (HandleOf(info.Env(), info.This())) {
-    void* wrapped = nullptr;
-    napi_remove_wrap(info.Env(), info.This(), &wrapped);
-    Drop(info.Env(), static_cast<ArrayHandle*>(wrapped));
+  DisposeOne(info.Env(), info.This());
+  return info.Env().Undefined();
+}
+
+/** disposeAll(arrays): one call for the many that a round leaves behind. */
+Napi::Value DisposeAll(const Napi::CallbackInfo& info) {
+  if (!info[0].IsArray()) throw std::invalid_argument("disposeAll: expected a list of arrays");
+  const auto list = info[0].As<Napi::Array>();
+  const uint32_t count = list.Length();
+  for (uint32_t i = 0; i < count; ++i) {
+    const Napi::HandleScope scope(info.Env());
+    napi_value entry = nullptr;
+    if (napi_get_element(info.Env(), list, i, &entry) == napi_ok) DisposeOne(info.Env(), entry);
   }
   return info.Env().Undefined();
 }
@@ -125,7 +141,7 @@ Environment::~Environment() {
   for (ArrayHandle* handle : arrays) handle->environment = nullptr;
 }
 
-void RegisterArray(Napi::Env env) {
+void RegisterArray(Napi::Env env, Napi::Object exports) {
   const auto getter = [](const char* name, napi_callback body) {
     return napi_property_descriptor{name, nullptr, nullptr, body, nullptr, nullptr, napi_default, nullptr};
   };
@@ -139,6 +155,9 @@ void RegisterArray(Napi::Env env) {
   Check(env, napi_define_class(env, "NativeArray", NAPI_AUTO_LENGTH, Construct, nullptr, std::size(members),
                                members, &defined));
   Environment::Of(env).array_class = Napi::Persistent(Napi::Function(env, defined));
+  napi_value all = nullptr;
+  Check(env, napi_create_function(env, "disposeAll", NAPI_AUTO_LENGTH, Member<DisposeAll>, nullptr, &all));
+  exports.Set("disposeAll", Napi::Value(env, all));
 }
 
 namespace {

@@ -9,7 +9,7 @@
 namespace mlx_gemma {
 
 /** Defines the class; called once for each environment. */
-void RegisterArray(Napi::Env env);
+void RegisterArray(Napi::Env env, Napi::Object exports);
 
 /** A new JavaScript handle on `array`. Its bytes are told to V8. */
 Napi::Value WrapArray(Napi::Env env, mlx::core::array array);

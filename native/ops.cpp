@@ -58,6 +58,7 @@ mx::array Dequantize(const kernels::Matrix& matrix, mx::Dtype dtype) {
 
 void DefineMatrices(Napi::Object ops) {
   Define<[](const Arguments& a) { return kernels::project(a.array(0), a.matrix(1)); }>(ops, "linear");
+  Define<[](const Arguments& a) { return kernels::project(a.arrays(0), a.matrix(1)); }>(ops, "joinedLinear");
   Define<[](const Arguments& a) { return Dequantize(a.matrix(0), a.dtype(1)); }>(ops, "dequantize");
   DefineList<[](const Arguments& a) {
     return mx::quantize(a.array(0), a.integer(1), a.integer(2), a.text(3));
@@ -77,7 +78,7 @@ void DefineKernels(Napi::Object ops) {
       ops, "topClusters");
   DefineList<[](const Arguments& a) -> std::vector<mx::array> {
     const auto [logits, tokens] =
-        kernels::cluster_scores(a.array(0), a.matrix(1), a.array(2), a.array(3), a.integer(4));
+        kernels::cluster_scores(a.array(0), a.array(1), a.integer(2), a.matrix(3), a.array(4));
     return {logits, tokens};
   }>(ops, "clusterScores");
 }

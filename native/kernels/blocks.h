@@ -24,6 +24,8 @@ using Matrix = std::variant<array, QuantizedWeight>;
 
 /** x · matrixᵀ: linear() or quantized_linear(). */
 array project(const array& x, const Matrix& matrix);
+/** The same of arrays (..., I) side by side along the last axis. */
+array project(const std::vector<array>& parts, const Matrix& matrix);
 /** The number of rows of the matrix, and of values in each. */
 int outputs(const Matrix& matrix);
 int inputs_of(const Matrix& matrix);

@@ -30,6 +30,14 @@ void largest(int element, const char* scores, int n, int k, std::uint32_t* out) 
   std::memcpy(out, places, k * sizeof(*out));
 }
 
+/** The k clusters of h, ascending. */
+void best_clusters(const RowView& h, const WeightView& centroids, int k, std::uint32_t* out) {
+  char* scores = Scratch(centroids.outputs() * centroids.size()).take(0);
+  const direct::LinearPart part(centroids, scores);
+  direct::linear(h, &part, 1);
+  largest(static_cast<int>(centroids.element()), scores, centroids.outputs(), k, out);
+}
+
 class TopClusters : public CpuPrimitive {
  public:
   explicit TopClusters(mx::Stream stream) : CpuPrimitive(stream) {}
@@ -44,21 +52,17 @@ class TopClusters : public CpuPrimitive {
     const array h = in.next();
     const WeightView centroids = in.matrix();
     encoder.set_output_array(out);
-    encoder.dispatch([element = static_cast<int>(element), x = RowView(h), centroids, k = out.shape(0),
-                      to = out.data<std::uint32_t>()]() {
-      char* scores = Scratch(centroids.outputs() * centroids.size()).take(0);
-      const direct::LinearPart part(centroids, scores);
-      direct::linear(x, &part, 1);
-      largest(element, scores, centroids.outputs(), k, to);
+    encoder.dispatch([x = RowView(h), centroids, k = out.shape(0), to = out.data<std::uint32_t>()]() {
+      best_clusters(x, centroids, k, to);
     });
   }
 };
 
-/** Inputs: h, the table, ordering, chosen. Outputs: logits, tokens. */
-class ClusterRows : public CpuPrimitives {
+/** Inputs: h, the centroids, the table, ordering. Outputs: logits, tokens. */
+class ClusterScoring : public CpuPrimitives {
  public:
-  ClusterRows(mx::Stream stream, int clusters, Packings packings)
-      : CpuPrimitives(stream), clusters_(clusters), packings_(std::move(packings)) {}
+  ClusterScoring(mx::Stream stream, int k, Packings packings)
+      : CpuPrimitives(stream), k_(k), packings_(std::move(packings)) {}
   const char* name() const override { return "GemmaClusterScores"; }
 
   void eval_cpu(const std::vector<array>& inputs, std::vector<array>& outputs) override {
@@ -66,13 +70,14 @@ class ClusterRows : public CpuPrimitives {
     for (array& out : outputs) allocate(out);
     Inputs in(inputs, packings_, element_of(outputs[0], name()), encoder);
     const array h = in.next();
-    const WeightView table = in.matrix();
+    const WeightView centroids = in.matrix(), table = in.matrix();
     const auto* ordering = reinterpret_cast<const std::int32_t*>(in.vector());
-    const auto* chosen = reinterpret_cast<const std::uint32_t*>(in.vector());
     for (array& out : outputs) encoder.set_output_array(out);
-    encoder.dispatch([x = RowView(h), table, ordering, chosen, size = table.outputs() / clusters_,
-                      k = inputs.back().shape(0), logits = bytes_of(outputs[0]),
+    encoder.dispatch([x = RowView(h), centroids, table, ordering, k = k_, logits = bytes_of(outputs[0]),
                       tokens = outputs[1].data<std::int32_t>()]() {
+      std::vector<std::uint32_t> chosen(k);
+      best_clusters(x, centroids, k, chosen.data());
+      const int size = table.outputs() / centroids.outputs();
       std::vector<direct::LinearPart> parts;
       for (int i = 0; i < k; ++i) {
         const int first = static_cast<int>(chosen[i]) * size;
@@ -84,7 +89,7 @@ class ClusterRows : public CpuPrimitives {
   }
 
  private:
-  int clusters_;
+  int k_;
   Packings packings_;
 };
 
@@ -95,8 +100,10 @@ array cluster_rows(const array& rows, const array& chosen, int clusters) {
   return mx::reshape(mx::take(blocks, chosen, 0), {chosen.shape(0) * size, rows.shape(1)});
 }
 
-ClusterScores composed_scores(const array& h, const Matrix& table, const array& ordering, const array& chosen,
-                              int clusters) {
+ClusterScores composed_scores(const array& h, const array& centroids, int k, const Matrix& table,
+                              const array& ordering) {
+  const int clusters = centroids.shape(0);
+  const array chosen = top_clusters(h, centroids, k);
   const auto rows = [&](const array& a) { return cluster_rows(a, chosen, clusters); };
   Matrix picked = table;
   if (auto* packed = std::get_if<QuantizedWeight>(&picked)) {
@@ -112,15 +119,18 @@ ClusterScores composed_scores(const array& h, const Matrix& table, const array& 
   return {mx::reshape(logits, {1, count}), mx::reshape(tokens, {1, count})};
 }
 
+void check(const array& h, const array& centroids, int k, const char* kernel) {
+  element_of(h, kernel);
+  require(h.ndim() == 3 && h.shape(0) == 1 && h.shape(1) == 1 && centroids.ndim() == 2 &&
+              centroids.shape(1) == h.shape(2) && centroids.dtype() == h.dtype(),
+          kernel, "expected h (1, 1, H) and centroids (C, H) of one dtype");
+  require(k >= 1 && k <= centroids.shape(0), kernel, "expected between 1 and C clusters");
+}
+
 }  // namespace
 
 array top_clusters(const array& h, const array& centroids, int k) {
-  constexpr const char* kName = "top_clusters";
-  element_of(h, kName);
-  require(h.ndim() == 3 && h.shape(0) == 1 && h.shape(1) == 1 && centroids.ndim() == 2 &&
-              centroids.shape(1) == h.shape(2) && centroids.dtype() == h.dtype(),
-          kName, "expected h (1, 1, H) and centroids (C, H) of one dtype");
-  require(k >= 1 && k <= centroids.shape(0), kName, "expected between 1 and C clusters");
+  check(h, centroids, k, "top_clusters");
   if (own_kernels())
     return array({k}, mx::uint32, std::make_shared<TopClusters>(current_stream()), {h, centroids});
   const int count = centroids.shape(0);
@@ -128,27 +138,25 @@ array top_clusters(const array& h, const array& centroids, int k) {
   return mx::slice(order, {count - k}, {count});
 }
 
-ClusterScores cluster_scores(const array& h, const Matrix& table, const array& ordering, const array& chosen,
-                             int clusters) {
+ClusterScores cluster_scores(const array& h, const array& centroids, int k, const Matrix& table,
+                             const array& ordering) {
   constexpr const char* kName = "cluster_scores";
-  element_of(h, kName);
-  const int rows = outputs(table);
-  require(h.ndim() == 3 && h.shape(0) == 1 && h.shape(1) == 1, kName, "expected h (1, 1, H)");
-  require(clusters > 0 && rows % clusters == 0 && ordering.shape() == mx::Shape{rows} &&
-              ordering.dtype() == mx::int32 && chosen.ndim() == 1 && chosen.dtype() == mx::uint32,
-          kName, "expected a table of C * size rows, ordering int32 (C * size), chosen uint32 (k)");
-  require(inputs_of(table) == h.shape(2), kName, "expected a table (C * size, H)");
+  check(h, centroids, k, kName);
+  const int rows = outputs(table), clusters = centroids.shape(0);
+  require(rows % clusters == 0 && ordering.shape() == mx::Shape{rows} && ordering.dtype() == mx::int32, kName,
+          "expected a table of C * size rows and ordering int32 (C * size)");
+  check_matrix(table, h.shape(2), kName);
   if (!own_kernels() || !packed_or(h.dtype(), table))
-    return composed_scores(h, table, ordering, chosen, clusters);
+    return composed_scores(h, centroids, k, table, ordering);
   std::vector<array> inputs{h};
   Packings packings;
+  append(centroids, inputs, packings);
   append(table, inputs, packings);
   inputs.push_back(ordering);
-  inputs.push_back(chosen);
-  const int count = chosen.shape(0) * (rows / clusters);
-  const auto made = array::make_arrays(
-      {{1, count}, {1, count}}, {h.dtype(), mx::int32},
-      std::make_shared<ClusterRows>(current_stream(), clusters, std::move(packings)), std::move(inputs));
+  const int count = k * (rows / clusters);
+  const auto made =
+      array::make_arrays({{1, count}, {1, count}}, {h.dtype(), mx::int32},
+                         std::make_shared<ClusterScoring>(current_stream(), k, std::move(packings)), inputs);
   return {made[0], made[1]};
 }
 

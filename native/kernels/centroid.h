@@ -24,15 +24,15 @@ struct ClusterScores {
 };
 
 /**
- * h times the embeddings of all tokens of the chosen clusters. On a CPU the rows are read where they are.
+ * h times the embeddings of all tokens of its k best clusters: those of top_clusters(). On a CPU the rows are
+ * read where they are, and it is one node.
  *
  * @param h (1, 1, H)
+ * @param centroids (C, H)
  * @param table (C * size, H), rows in the order of `ordering`
  * @param ordering int32 (C * size), token ids cluster by cluster
- * @param chosen uint32 (k), of top_clusters: not checked
- * @param clusters C
  */
-ClusterScores cluster_scores(const array& h, const Matrix& table, const array& ordering, const array& chosen,
-                             int clusters);
+ClusterScores cluster_scores(const array& h, const array& centroids, int k, const Matrix& table,
+                             const array& ordering);
 
 }  // namespace mlx_gemma::kernels

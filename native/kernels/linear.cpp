@@ -28,10 +28,14 @@
 //   for each group: sum = the same over the group's value[k] * x[k], in the order that unpacking leaves;
 //                   total += scale * sum; affine: total += bias * (sum of the group's x)
 #include <algorithm>
+#include <cstring>
+#include <numeric>
 
 #include "direct.h"
+#include "inputs.h"
 #include "mlx/ops.h"
 #include "mlx_operations.h"
+#include "scratch.h"
 #include "thread_pool.h"
 
 namespace mlx_gemma::kernels {
@@ -84,36 +88,59 @@ void multiply(const RowView& x, std::int64_t row, int rows, const direct::Linear
   });
 }
 
-/** Inputs: x, and the weight or the parts of a packed one. */
+/** Rows of several arrays, one behind the other. */
+RowView joined(const std::vector<RowView>& parts, const std::vector<std::int64_t>& bytes) {
+  const std::int64_t rows = parts[0].rows,
+                     width = std::accumulate(bytes.begin(), bytes.end(), std::int64_t{0});
+  char* const start = Scratch(rows * width).take(0);
+  char* to = start;
+  for (std::int64_t r = 0; r < rows; ++r) {
+    for (std::size_t i = 0; i < parts.size(); to += bytes[i++]) std::memcpy(to, parts[i].row(r), bytes[i]);
+  }
+  return RowView(start, rows, width);
+}
+
+/** Inputs: x in one or more parts, and the weight or the parts of a packed one. */
 class Linear : public CpuPrimitive {
  public:
-  Linear(mx::Stream stream, std::optional<PackedAs> packed) : CpuPrimitive(stream), packed_(packed) {}
+  Linear(mx::Stream stream, std::size_t parts, std::optional<PackedAs> packed)
+      : CpuPrimitive(stream), parts_(parts), packed_(packed) {}
   const char* name() const override { return packed_ ? "GemmaQuantizedLinear" : "GemmaLinear"; }
 
   void eval_cpu(const std::vector<array>& inputs, array& out) override {
     allocate(out);
     if (out.size() == 0) return;
     auto& encoder = mx::cpu::get_command_encoder(stream());
-    const array x = dense_rows(inputs[0], encoder);
-    encoder.set_input_array(x);
-    const WeightView weight(dense_rows({inputs.begin() + 1, inputs.end()}, encoder), packed_,
-                            element_of(out, "linear"));
+    const auto border = inputs.begin() + static_cast<std::ptrdiff_t>(parts_);
+    std::vector<RowView> parts;
+    std::vector<std::int64_t> bytes;
+    for (const array& x : dense_rows({inputs.begin(), border}, encoder)) {
+      parts.emplace_back(x);
+      bytes.push_back(x.shape(-1) * static_cast<std::int64_t>(x.itemsize()));
+    }
+    const WeightView weight(dense_rows({border, inputs.end()}, encoder), packed_, element_of(out, "linear"));
     encoder.set_output_array(out);
-    encoder.dispatch([x = RowView(x), weight, to = bytes_of(out)]() {
+    const auto multiply = [weight, to = bytes_of(out)](const RowView& x) {
       const direct::LinearPart all(weight, to);
       direct::linear(x, &all, 1);
-    });
+    };
+    if (parts_ == 1) return encoder.dispatch([multiply, x = parts[0]]() { multiply(x); });
+    encoder.dispatch([multiply, parts, bytes]() { multiply(joined(parts, bytes)); });
   }
 
  private:
+  std::size_t parts_;
   std::optional<PackedAs> packed_;
 };
 
-array node(const array& x, int outputs, std::vector<array> inputs, std::optional<PackedAs> packed) {
-  mx::Shape shape = x.shape();
+array node(std::vector<array> x, int outputs, const std::vector<array>& weight,
+           std::optional<PackedAs> packed) {
+  mx::Shape shape = x[0].shape();
   shape.back() = outputs;
-  return array(std::move(shape), x.dtype(), std::make_shared<Linear>(current_stream(), packed),
-               std::move(inputs));
+  const mx::Dtype dtype = x[0].dtype();
+  auto linear = std::make_shared<Linear>(current_stream(), x.size(), packed);
+  x.insert(x.end(), weight.begin(), weight.end());
+  return array(std::move(shape), dtype, std::move(linear), std::move(x));
 }
 
 }  // namespace
@@ -135,7 +162,7 @@ array linear(const array& x, const array& weight) {
           "linear", "expected x (..., I) and weight (O, I)");
   element_of(x, "linear");
   if (!own_kernels()) return operations::linear(x, weight);
-  return node(x, weight.shape(0), {x, mx::astype(weight, x.dtype())}, std::nullopt);
+  return node({x}, weight.shape(0), {mx::astype(weight, x.dtype())}, std::nullopt);
 }
 
 array quantized_linear(const array& x, const QuantizedWeight& weight) {
@@ -144,7 +171,30 @@ array quantized_linear(const array& x, const QuantizedWeight& weight) {
   require(x.ndim() >= 1 && x.shape(-1) == weight.inputs(), "quantized_linear",
           "expected x (..., I) and weight (O, I)");
   if (!own_kernels()) return operations::quantized_linear(x, weight);
-  return node(x, weight.outputs(), with_parts({x}, weight), packed_as(weight));
+  return node({x}, weight.outputs(), with_parts({}, weight), packed_as(weight));
+}
+
+array project(const std::vector<array>& parts, const Matrix& matrix) {
+  constexpr const char* kName = "joined linear";
+  require(!parts.empty(), kName, "expected at least one array");
+  const array& first = parts[0];
+  element_of(first, kName);
+  const auto leading = [](const array& a) {
+    mx::Shape shape = a.shape();
+    shape.pop_back();
+    return shape;
+  };
+  int width = 0;
+  for (const array& part : parts) {
+    require(part.ndim() >= 1 && leading(part) == leading(first) && part.dtype() == first.dtype(), kName,
+            "expected arrays (..., I) of one dtype, with the same leading axes");
+    width += part.shape(-1);
+  }
+  check_matrix(matrix, width, kName);
+  if (parts.size() == 1 || !own_kernels() || !packed_or(first.dtype(), matrix)) {
+    return project(parts.size() == 1 ? first : mx::concatenate(parts, -1), matrix);
+  }
+  return node(parts, outputs(matrix), parts_of(matrix), packing_of(matrix));
 }
 
 }  // namespace mlx_gemma::kernels

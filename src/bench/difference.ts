@@ -1,5 +1,5 @@
 import type { LoadedPair } from "../load.js";
-import { evaluate, fromInt32, readFloat32, scope } from "../mlx/array.js";
+import { disposeAll, evaluate, fromInt32, readFloat32, scope } from "../mlx/array.js";
 import * as ops from "../mlx/ops.js";
 import type { TargetSession } from "../target/target.js";
 import { rowsOfBlock } from "./generation.js";
@@ -63,7 +63,7 @@ async function lastLogits(
   const last = scope(() => ops.reshape(ops.astype(logits, "float32"), [-1]));
   await evaluate([[last]]);
   let values = readFloat32(last);
-  for (const array of [logits, last]) array.dispose();
+  disposeAll([logits, last]);
   const single = Math.max(0, answer.length - rows);
   for (let at = 0; at < single; at++) await step(session, answer.subarray(at, at + 1));
   if (answer.length > 0) values = await step(session, answer.subarray(single));
@@ -83,6 +83,6 @@ async function step(session: TargetSession, ids: Int32Array): Promise<Float32Arr
     session.keep(ids.length);
     return readFloat32(last);
   } finally {
-    for (const array of [last, ...pending]) array.dispose();
+    disposeAll([last, ...pending]);
   }
 }

@@ -1,5 +1,5 @@
 import { MlxGemmaError } from "../errors.js";
-import { evaluate, fromInt32, type MlxArray, readBytes, readInt32, scope } from "../mlx/array.js";
+import { disposeAll, evaluate, fromInt32, type MlxArray, readBytes, readInt32, scope } from "../mlx/array.js";
 import { arraysOf, type Matrix, mapRows, rowCount } from "../mlx/matrix.js";
 import * as ops from "../mlx/ops.js";
 import type { DraftHead } from "./head.js";
@@ -41,18 +41,17 @@ export async function centroidHead(
   const tokenOrdering = fromInt32(Int32Array.from(ordering), [vocab]);
   const table = scope(() => mapRows(embedding, (rows) => ops.take(rows, tokenOrdering, 0)));
   await evaluate([arraysOf(table)]);
-  for (const array of arraysOf(embedding)) array.dispose();
+  disposeAll(arraysOf(embedding));
 
-  const clusters = (h: MlxArray): MlxArray => ops.topClusters(h, centroids, topK);
   return {
-    clusters,
+    clusters: (h) => ops.topClusters(h, centroids, topK),
     scores(h) {
-      const [logits, tokens] = ops.clusterScores(h, table, tokenOrdering, clusters(h), count);
+      const [logits, tokens] = ops.clusterScores(h, centroids, topK, table, tokenOrdering);
       if (!logits || !tokens) throw new MlxGemmaError("native", "the addon gave no cluster scores");
       return { logits, tokens };
     },
     [Symbol.dispose]() {
-      for (const array of [centroids, tokenOrdering, ...arraysOf(table)]) array.dispose();
+      disposeAll([centroids, tokenOrdering, ...arraysOf(table)]);
     },
   };
 }

@@ -1,4 +1,5 @@
 import type { MlxArray } from "../mlx/array.js";
+import { disposeAll } from "../mlx/array.js";
 import { arraysOf, type Matrix, rowCount } from "../mlx/matrix.js";
 import * as ops from "../mlx/ops.js";
 import type { DraftHead } from "./head.js";
@@ -13,7 +14,7 @@ export function denseHead(embedding: Matrix): DraftHead {
   return {
     scores: (h: MlxArray) => ({ logits: ops.reshape(ops.linear(h, embedding), [1, vocab]) }),
     [Symbol.dispose]: () => {
-      for (const array of arraysOf(embedding)) array.dispose();
+      disposeAll(arraysOf(embedding));
     },
   };
 }

@@ -1,5 +1,5 @@
 import type { AssistantCheckpoint, FloatDtype } from "../checkpoint/types.js";
-import { evaluate, fromFloat32, type MlxArray, scope } from "../mlx/array.js";
+import { disposeAll, evaluate, fromFloat32, type MlxArray, scope } from "../mlx/array.js";
 import { castOf } from "../mlx/cast.js";
 import { loadWeights } from "../mlx/load-weights.js";
 import { arraysOf, isPacked, type Matrix } from "../mlx/matrix.js";
@@ -107,23 +107,27 @@ export class Gemma4Assistant implements Drafter {
         owned: [...weights.values(), ...frequencies.values()],
       });
     } catch (error) {
-      for (const weight of weights.values()) weight.dispose();
+      disposeAll(weights.values());
       throw error;
     }
   }
 
   /** One draft step for one query position, lazily. */
   step({ embedding, hidden, sharedKv, position }: DraftStepInput): DraftStepOutput {
-    return this.#step(embedding, hidden, { sharedKv, ropeTables: this.#ropeTables(position) });
+    const h = this.#forward(embedding, hidden, { sharedKv, ropeTables: this.#ropeTables(position) });
+    return { h, hidden: this.#hidden(h) };
   }
 
-  #step(embedding: MlxArray, hidden: MlxArray, context: LayerContext): DraftStepOutput {
-    const { layers, preProjection, postProjection, norm, eps } = this.parts;
-    const input = ops.concatenate([this.#own(embedding), this.#own(hidden)], -1); // (1, 1, 2 · H_target)
-    let h = ops.linear(input, preProjection);
+  #forward(embedding: MlxArray, hidden: MlxArray, context: LayerContext): MlxArray {
+    const { layers, preProjection, norm, eps } = this.parts;
+    let h = ops.joinedLinear([this.#own(embedding), this.#own(hidden)], preProjection);
     for (const layer of layers) h = layer.forward(h, context);
-    h = ops.rmsNorm(h, norm, eps);
-    return { h, hidden: ops.linear(h, postProjection) };
+    return ops.rmsNorm(h, norm, eps);
+  }
+
+  /** What the next step takes for the target's `last_hidden`. */
+  #hidden(h: MlxArray): MlxArray {
+    return ops.linear(h, this.parts.postProjection);
   }
 
   #ropeTables(position: number): RopeTables {
@@ -139,14 +143,13 @@ export class Gemma4Assistant implements Drafter {
       const tokens: MlxArray[] = [];
       const distributions: DraftDistribution[] = [];
       let token = bonus;
-      let before = hidden;
+      let h: MlxArray | undefined;
       for (let step = 0; step < steps; step++) {
-        const output = this.#step(embed(token), before, context);
-        const picked = pickToken(this.head.scores(output.h), pick, position + 1 + step);
+        h = this.#forward(embed(token), h ? this.#hidden(h) : hidden, context);
+        const picked = pickToken(this.head.scores(h), pick, position + 1 + step);
         tokens.push(picked.token);
         if (picked.distribution) distributions.push(picked.distribution);
         token = picked.token;
-        before = output.hidden;
       }
       return { tokens: ops.concatenate(tokens, 1), distributions };
     });
@@ -154,7 +157,7 @@ export class Gemma4Assistant implements Drafter {
 
   [Symbol.dispose](): void {
     for (const part of [this.head, ...this.parts.layers]) part[Symbol.dispose]();
-    for (const array of this.parts.owned) array.dispose();
+    disposeAll(this.parts.owned);
   }
 
   /** The target may run in another dtype. */
@@ -176,6 +179,6 @@ async function unpacked(matrix: Matrix, dtype: FloatDtype): Promise<MlxArray> {
   if (!isPacked(matrix)) return matrix;
   const made = scope(() => ops.dequantize(matrix, dtype));
   await evaluate([[made]]);
-  for (const array of arraysOf(matrix)) array.dispose();
+  disposeAll(arraysOf(matrix));
   return made;
 }

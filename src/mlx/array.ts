@@ -31,11 +31,18 @@ export function scope<T>(build: () => T): T {
     return result;
   } finally {
     open = outer;
+    const gone: MlxArray[] = [];
     for (const array of mine) {
-      if (kept?.has(array)) outer?.push(array);
-      else array.dispose();
+      if (!kept?.has(array)) gone.push(array);
+      else outer?.push(array);
     }
+    disposeAll(gone);
   }
+}
+
+/** Disposes many, in one native call. */
+export function disposeAll(arrays: Iterable<MlxArray>): void {
+  addon().disposeAll(Array.isArray(arrays) ? arrays : [...arrays]);
 }
 
 function collect(value: unknown, found: Set<MlxArray>): void {

@@ -1,7 +1,7 @@
 import { MlxGemmaError, throwIfAborted } from "../errors.js";
 import { checkUnchanged } from "../file-stamp.js";
 import { addon } from "./addon.js";
-import { asNative, guarded, type MlxArray, track } from "./array.js";
+import { asNative, disposeAll, guarded, type MlxArray, track } from "./array.js";
 import type { Dtype } from "./native.js";
 
 /** Where a tensor lies. */
@@ -61,7 +61,7 @@ export async function loadWeights<T extends TensorSource>(
     aborted();
     checkUnchanged(stamps);
   } catch (error) {
-    for (const array of arrays) array.dispose();
+    disposeAll(arrays);
     aborted();
     checkUnchanged(stamps); // Where that is why, it is what to tell.
     throw explained(error);

@@ -113,6 +113,8 @@ export interface NativeOps {
   largestToken(scores: NativeArray, tokens: NativeArray): NativeArray;
   /** `x · weightᵀ`: x (…, I), weight (O, I) → (…, O). On CPU each row's bits depend on that row alone. */
   linear(x: NativeArray, weight: NativeMatrix): NativeArray;
+  /** `linear` of arrays (…, I₁), (…, I₂), … side by side along the last axis; weight (O, I₁ + I₂ + …). */
+  joinedLinear(parts: readonly NativeArray[], weight: NativeMatrix): NativeArray;
   /** The values of a packed weight in `dtype`: (…, I · bits / 32) → (…, I), leading axes kept. */
   dequantize(weight: NativePackedWeight, dtype: Dtype): NativeArray;
   /** Packs (…, I) in groups along the last axis: `[weight, scales]`, and `biases` third in affine mode. */
@@ -126,15 +128,15 @@ export interface NativeOps {
   /** uint32 (k): the k rows of `centroids` (C, H) that have the largest products with h (1, 1, H), in no set order. */
   topClusters(h: NativeArray, centroids: NativeArray, k: number): NativeArray;
   /**
-   * Scores of all tokens of the chosen clusters: `table` (C · size, H) and `ordering` int32 (C · size) cluster by cluster,
-   * `chosen` uint32 (k) → `[logits (1, k · size), tokens int32 (1, k · size)]`.
+   * Scores of all tokens of the k clusters that `topClusters` gives: `table` (C · size, H) and `ordering` int32
+   * (C · size) cluster by cluster → `[logits (1, k · size), tokens int32 (1, k · size)]`.
    */
   clusterScores(
     h: NativeArray,
+    centroids: NativeArray,
+    k: number,
     table: NativeMatrix,
     ordering: NativeArray,
-    chosen: NativeArray,
-    clusters: number,
   ): NativeArray[];
   /**
    * `softmax(logits / temperature)` after the cuts, each a threshold: top-k (0: none), then top-p (1: none), then min-p
@@ -312,6 +314,8 @@ export interface NativeModule {
     attention: NativeAttentionWeights,
     feedForward: NativeFeedForwardWeights,
   ) => NativeDecoderLayer;
+  /** `dispose` of each. */
+  disposeAll(arrays: readonly NativeArray[]): void;
   fromInt32(data: Int32Array, shape: readonly number[]): NativeArray;
   fromFloat32(data: Float32Array, shape: readonly number[]): NativeArray;
   /** An array of any dtype from its bytes, row-major, copied. */

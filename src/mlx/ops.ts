@@ -72,6 +72,10 @@ export const largestToken = (scores: MlxArray, tokens: MlxArray): MlxArray =>
 /** `x · weightᵀ`: x (…, I), weight (O, I) → (…, O). On CPU each row's bits depend on that row alone. */
 export const linear = (x: MlxArray, weight: NativeMatrix): MlxArray => build((ops) => ops.linear(x, weight));
 
+/** `linear` of `parts` side by side along the last axis. */
+export const joinedLinear = (parts: readonly MlxArray[], weight: NativeMatrix): MlxArray =>
+  build((ops) => ops.joinedLinear(parts, weight));
+
 /** The values of a packed weight in `dtype`, leading axes kept. */
 export const dequantize = (packed: NativePackedWeight, dtype: Dtype): MlxArray =>
   build((ops) => ops.dequantize(packed, dtype));
@@ -88,14 +92,14 @@ export const ropeTable = (inverseFrequencies: MlxArray, position: number, dtype:
 export const topClusters = (h: MlxArray, centroids: MlxArray, k: number): MlxArray =>
   build((ops) => ops.topClusters(h, centroids, k));
 
-/** `[logits, tokens]`, each (1, k · size), of the chosen clusters' rows of `table` (C · size, H). */
+/** `[logits, tokens]`, each (1, k · size): the rows of `table` (C · size, H) of h's `topClusters` times h (1, 1, H). */
 export const clusterScores = (
   h: MlxArray,
+  centroids: MlxArray,
+  k: number,
   table: NativeMatrix,
   ordering: MlxArray,
-  chosen: MlxArray,
-  clusters: number,
-): MlxArray[] => buildList((ops) => ops.clusterScores(h, table, ordering, chosen, clusters));
+): MlxArray[] => buildList((ops) => ops.clusterScores(h, centroids, k, table, ordering));
 
 /** What of a distribution is left before a token is drawn; see `SamplingOptions`. */
 export interface Cuts {

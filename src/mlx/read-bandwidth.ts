@@ -1,5 +1,5 @@
 import { addon } from "./addon.js";
-import { evaluate, type MlxArray, scope } from "./array.js";
+import { disposeAll, evaluate, type MlxArray, scope } from "./array.js";
 import * as ops from "./ops.js";
 
 /** Beyond any cache. */
@@ -26,7 +26,7 @@ export async function readBandwidth(): Promise<number> {
     for (let pass = 0; pass < PASSES; pass++) best = Math.min(best, await milliseconds(matrix, row));
     return (rows * WIDTH * FLOAT * 1000) / best;
   } finally {
-    for (const array of [matrix, row]) array.dispose();
+    disposeAll([matrix, row]);
     addon().clearCache();
   }
 }

@@ -2,7 +2,15 @@ import { openAssistant } from "../checkpoint/index.js";
 import { type DraftStepInput, Gemma4Assistant } from "../drafter/gemma4-assistant.js";
 import { throwIfAborted } from "../errors.js";
 import { load } from "../load.js";
-import { evaluate, fromInt32, type MlxArray, readFloat32, readInt32, scope } from "../mlx/array.js";
+import {
+  disposeAll,
+  evaluate,
+  fromInt32,
+  type MlxArray,
+  readFloat32,
+  readInt32,
+  scope,
+} from "../mlx/array.js";
 import { astype } from "../mlx/ops.js";
 import type { StepOutput, Target } from "../target/target.js";
 import { openTokenizer } from "../text/tokenizer.js";
@@ -66,7 +74,7 @@ async function logitsOf(target: Target, ids: Int32Array): Promise<Float32Array[]
     const all = readFloat32(logits);
     return Array.from(ids, (_, row) => all.subarray(row * target.vocabSize, (row + 1) * target.vocabSize));
   } finally {
-    for (const array of [tokens, logits, ...pending]) array.dispose();
+    disposeAll([tokens, logits, ...pending]);
   }
 }
 
@@ -128,7 +136,7 @@ async function draftScores(
       ...(tokens ? { tokens: readInt32(tokens) } : {}),
     }));
   } finally {
-    for (const array of arrays) array.dispose();
+    disposeAll(arrays);
   }
 }
 

@@ -3,7 +3,7 @@ import { ITEM_SIZE } from "../checkpoint/dtypes.js";
 import { MlxGemmaError, throwIfAborted } from "../errors.js";
 import { checkUnchanged } from "../file-stamp.js";
 import { addon } from "../mlx/addon.js";
-import { evaluate, fromBytes, type MlxArray, readBytes, scope } from "../mlx/array.js";
+import { disposeAll, evaluate, fromBytes, type MlxArray, readBytes, scope } from "../mlx/array.js";
 import type { Dtype } from "../mlx/native.js";
 import { astype, quantize } from "../mlx/ops.js";
 import type { Shard } from "./layout.js";
@@ -125,7 +125,7 @@ async function pack(job: Job, block: Block, bytes: Uint8Array): Promise<Uint8Arr
     await evaluate([arrays]);
     return arrays.map(readBytes);
   } finally {
-    for (const array of arrays) array.dispose();
+    disposeAll(arrays);
   }
 }
 

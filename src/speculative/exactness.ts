@@ -1,5 +1,5 @@
 import { MlxGemmaError, throwIfAborted } from "../errors.js";
-import { evaluate, fromInt32, type MlxArray, readBytes, scope } from "../mlx/array.js";
+import { disposeAll, evaluate, fromInt32, type MlxArray, readBytes, scope } from "../mlx/array.js";
 import { MAX_DRAFT_TOKENS } from "../options.js";
 import type { Target, TargetSession } from "../target/target.js";
 import type { Exactness } from "./stats.js";
@@ -116,7 +116,7 @@ async function bytesOf(
   const ids = Int32Array.from({ length }, (_, i) => (2 + i * 7919) % target.vocabSize);
   using session = target.openSession(Math.max(...sizes));
   const { logits, lastHidden } = await session.prefill(ids.subarray(0, prompt), signal ? { signal } : {});
-  for (const array of [logits, lastHidden]) array.dispose();
+  disposeAll([logits, lastHidden]);
   const rows: Buffer[] = [];
   for (const size of sizes) {
     throwIfAborted(signal, "the comparison was aborted");
@@ -137,7 +137,7 @@ async function stepRows(session: TargetSession, ids: Int32Array): Promise<Buffer
     const parts = out.map((array) => rowBytes(array, ids.length));
     return Array.from(ids, (_, row) => Buffer.concat(parts.map((part) => part[row] ?? Buffer.of())));
   } finally {
-    for (const array of [...out, ...pending]) array.dispose();
+    disposeAll([...out, ...pending]);
   }
 }
 

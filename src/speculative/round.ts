@@ -1,6 +1,14 @@
 import type { Drafter, Proposal } from "../drafter/drafter.js";
 import { MlxGemmaError } from "../errors.js";
-import { evaluate, fromInt32, type MlxArray, readFloat32, readInt32, scope } from "../mlx/array.js";
+import {
+  disposeAll,
+  evaluate,
+  fromInt32,
+  type MlxArray,
+  readFloat32,
+  readInt32,
+  scope,
+} from "../mlx/array.js";
 import * as ops from "../mlx/ops.js";
 import type { Target, TargetSession } from "../target/target.js";
 import { type Acceptance, conclude } from "./accept.js";
@@ -105,7 +113,7 @@ export async function runRound(parts: RoundParts, state: RoundState, steps: numb
       times: { draft, verify, accept, rest: performance.now() - start - draft - verify - accept },
     };
   } finally {
-    for (const array of [...drafts, verdict, lastHidden, ...pending, ...probabilities]) array.dispose();
+    disposeAll([...drafts, verdict, lastHidden, ...pending, ...probabilities]);
   }
 }
 
@@ -138,7 +146,7 @@ export async function firstToken(
     mine.push(output.lastHidden);
     throw error;
   } finally {
-    for (const array of mine) array.dispose();
+    disposeAll(mine);
   }
 }
 

@@ -1,7 +1,7 @@
 import type { FloatDtype, TargetCheckpoint, TargetConfig } from "../checkpoint/types.js";
 import { MlxGemmaError, throwIfAborted } from "../errors.js";
 import { addon } from "../mlx/addon.js";
-import { evaluate, fromInt32, guarded, type MlxArray, track } from "../mlx/array.js";
+import { disposeAll, evaluate, fromInt32, guarded, type MlxArray, track } from "../mlx/array.js";
 import { castOf } from "../mlx/cast.js";
 import { loadWeights } from "../mlx/load-weights.js";
 import type { NativeForward, NativeSession, NativeTarget, OutputRows } from "../mlx/native.js";
@@ -49,7 +49,7 @@ export class Gemma4Target implements Target {
       const native = guarded(() => addon().createTarget(config, Object.fromEntries(arrays)));
       return new Gemma4Target(native, config);
     } finally {
-      for (const array of arrays.values()) array.dispose();
+      disposeAll(arrays.values());
     }
   }
 
@@ -175,7 +175,7 @@ class Gemma4Session implements TargetSession {
       await evaluate([[...(output ? [output.logits, output.lastHidden] : []), ...pending]]);
     } finally {
       this.#evaluating = false;
-      for (const array of [ids, ...pending]) array.dispose();
+      disposeAll([ids, ...pending]);
       if (this.#disposed) this.#native.dispose();
     }
     if (this.#disposed) throw new MlxGemmaError("disposed", "the session was disposed during its prefill");

@@ -47,6 +47,11 @@ const CASES: {
   argmax: [() => ops.argmax(floats([1, 7, 7, 2, 5, 6, 8, 8], [2, 4])), [1, 2], [2]],
   largestToken: [() => ops.largestToken(floats([1, 7, 7], [1, 3]), ints([4, 5, 6], [1, 3])), [5], [1, 1]],
   linear: [() => ops.linear(floats([1, 2], [1, 2]), floats([1, 0, 0, 1, 1, 1], [3, 2])), [1, 2, 3], [1, 3]],
+  joinedLinear: [
+    () => ops.joinedLinear([floats([1], [1, 1]), floats([2, 3], [1, 2])], floats([1, 0, 0, 1, 1, 1], [2, 3])),
+    [1, 6],
+    [1, 2],
+  ],
   rmsNorm: [() => ops.rmsNorm(floats([3, -3], [1, 2]), floats([1, 10]), 0), [1, -10], [1, 2]],
   // Position 1 turns the first pair by a quarter, the second not at all.
   ropeTable: [() => ops.ropeTable(floats([Math.PI / 2, 0]), 1, "float32"), [0, 1, 1, 0], [2, 1, 2]],
@@ -60,14 +65,14 @@ const CASES: {
   ],
   clusterScores: [
     () => {
-      const chosen = ops.topClusters(floats([1, 0], [1, 1, 2]), floats([0, 0, 1, 0], [2, 2]), 1);
+      const centroids = floats([0, 0, 1, 0], [2, 2]);
       const table = floats([1, 0, 2, 0, 3, 0, 4, 0], [4, 2]);
       const [logits, tokens] = ops.clusterScores(
         floats([1, 0], [1, 1, 2]),
+        centroids,
+        1,
         table,
         ints([7, 5, 6, 4]),
-        chosen,
-        2,
       );
       if (!logits || !tokens) throw new Error("no scores");
       return ops.concatenate([logits, ops.astype(tokens, "float32")], 0);

@@ -232,13 +232,32 @@ void centroids(mx::Dtype dtype) {
   const mx::array chosen = top_clusters(h, centroids, k);
   const std::vector<double> found = numbers(chosen);
   check(std::equal(found.begin(), found.end(), order.begin(), order.begin() + k), "top_clusters");
-  const auto [logits, tokens] = cluster_scores(h, table, ordering, chosen, clusters);
+  const auto [logits, tokens] = cluster_scores(h, centroids, k, table, ordering);
   std::vector<int> rows;
   for (int i = 0; i < k * size; ++i) rows.push_back(order[i / size] * size + i % size);
   const mx::array picked(rows.begin(), {k * size}, mx::int32);
   const mx::array all = mx::reshape(project(h, table), {1, clusters * size});
   check(bits(logits) == bits(mx::take(all, picked, 1)), "cluster_scores: logits");
   check(bits(tokens) == bits(mx::take(ordering, picked, 0)), "cluster_scores: tokens");
+}
+
+/** A projection of what lies in two or three arrays is that of their concatenation. */
+void joined_projections(mx::Dtype dtype) {
+  const int rows = uniform(1, 20), widths[] = {32 * uniform(1, 3), uniform(0, 1) == 0 ? 32 : 64, 32};
+  std::vector<mx::array> parts;
+  int width = 0;
+  for (int i = 0; i < uniform(2, 3); ++i) {
+    const mx::array wider = sized(some_size(), {1, rows, widths[i] + 5}, dtype);
+    parts.push_back(uniform(0, 1) == 0 ? mx::slice(wider, {0, 0, 5}, wider.shape())
+                                       : normal({1, rows, widths[i]}, dtype));
+    width += widths[i];
+  }
+  const Matrix matrix = weights(uniform(1, 90), width, dtype, uniform(0, 1) == 0);
+  const std::string want = bits(project(mx::concatenate(parts, -1), matrix));
+  for (int threads = 1; threads <= 3; ++threads) {
+    set_threads(threads);
+    check(bits(project(parts, matrix)) == want, "a projection of parts");
+  }
 }
 
 /** Rows of a plain table; packed ones are among the tests of packed weights. */
@@ -275,6 +294,7 @@ void blocks_tests() {
     for (int i = 0; i < 12; ++i) {
       centroids(dtype);
       embeddings(dtype);
+      joined_projections(dtype);
       per_layer_inputs(dtype);
     }
     for (const Sizes& s : sizes) {

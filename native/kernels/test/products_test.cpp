@@ -314,7 +314,7 @@ void centroids(mx::Dtype dtype) {
     const std::string what = text(dtype) + " " + text(of_h) + " h, " + text(of_w) + " weights";
     check(ok, "top_clusters " + what);
     const mx::array ordering = mx::arange(clusters * size, mx::int32);
-    const auto [logits, tokens] = cluster_scores(h, table, ordering, chosen, clusters);
+    const auto [logits, tokens] = cluster_scores(h, centroids, k, table, ordering);
     const auto got = numbers(logits);
     bool scored = true;
     for (int i = 0; i < k; ++i) {
