@@ -12,7 +12,7 @@
 #include <utility>
 
 #include "array.h"
-#include "decoder_layer.h"
+#include "decoder_layers.h"
 #include "environment.h"
 #include "evaluate.h"
 #include "guard.h"
@@ -152,7 +152,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
     RegisterOps(env, exports);
     RegisterEvaluate(env, exports);
     RegisterReadTensors(env, exports);
-    RegisterDecoderLayer(env, exports);
+    RegisterDecoderLayers(env, exports);
     RegisterTarget(env, exports);
     exports.Set("version", MLX_GEMMA_VERSION);
     exports.Set("mlxVersion", mx::version());

@@ -36,6 +36,17 @@ inline kernels::Matrix ParseMatrix(const Napi::Value& value) {
       .mode = *mode};
 }
 
+/** What `parse` makes of each value of a list of `what`. */
+template <class F>
+std::vector<std::decay_t<std::invoke_result_t<F, Napi::Value>>> ParseList(const Napi::Value& value,
+                                                                          const char* what, F&& parse) {
+  if (!value.IsArray()) throw std::invalid_argument(std::string("expected a list of ") + what);
+  const auto values = value.As<Napi::Array>();
+  std::vector<std::decay_t<std::invoke_result_t<F, Napi::Value>>> result;
+  for (uint32_t i = 0; i < values.Length(); ++i) result.push_back(parse(Napi::Value(values.Get(i))));
+  return result;
+}
+
 /** One call's arguments, by place. Each reader throws std::invalid_argument for a value of another type. */
 class Arguments {
  public:
@@ -48,7 +59,7 @@ class Arguments {
     return array(i);
   }
 
-  std::vector<mx::array> arrays(size_t i) const { return list(i, "arrays", UnwrapArray); }
+  std::vector<mx::array> arrays(size_t i) const { return ParseList(info_[i], "arrays", UnwrapArray); }
 
   double number(size_t i) const {
     if (!info_[i].IsNumber()) throw std::invalid_argument("expected a number");
@@ -79,26 +90,15 @@ class Arguments {
   mx::Dtype dtype(size_t i) const { return ParseDtype(info_[i]); }
 
   std::vector<kernels::DraftDistribution> distributions(size_t i) const {
-    return list(i, "distributions", ParseDistribution);
+    return ParseList(info_[i], "distributions", ParseDistribution);
   }
 
   /** Two uint32. */
   kernels::RandomKey key(size_t i) const { return ParseKey(info_[i]); }
 
-  std::vector<kernels::RandomKey> keys(size_t i) const { return list(i, "keys", ParseKey); }
+  std::vector<kernels::RandomKey> keys(size_t i) const { return ParseList(info_[i], "keys", ParseKey); }
 
  private:
-  /** What `parse` makes of each value of a list of `what`. */
-  template <class F>
-  std::vector<std::decay_t<std::invoke_result_t<F, Napi::Value>>> list(size_t i, const char* what,
-                                                                       F&& parse) const {
-    if (!info_[i].IsArray()) throw std::invalid_argument(std::string("expected a list of ") + what);
-    const auto values = info_[i].As<Napi::Array>();
-    std::vector<std::decay_t<std::invoke_result_t<F, Napi::Value>>> result;
-    for (uint32_t j = 0; j < values.Length(); ++j) result.push_back(parse(Napi::Value(values.Get(j))));
-    return result;
-  }
-
   /** NativeDistribution */
   static kernels::DraftDistribution ParseDistribution(const Napi::Value& value) {
     const Napi::Object one = value.ToObject();

@@ -81,6 +81,9 @@ void DefineKernels(Napi::Object ops) {
         kernels::cluster_scores(a.array(0), a.array(1), a.integer(2), a.matrix(3), a.array(4));
     return {logits, tokens};
   }>(ops, "clusterScores");
+  Define<[](const Arguments& a) {
+    return kernels::best_cluster_token(a.array(0), a.array(1), a.integer(2), a.matrix(3), a.array(4));
+  }>(ops, "bestClusterToken");
 }
 
 void DefineSampling(Napi::Object ops) {

@@ -48,6 +48,13 @@ struct PreparedLayer {
   std::vector<array> arrays;
 };
 
+/** Throws std::invalid_argument unless these belong together. */
+void check_step(const array& h, const DecoderLayer& layer, const array& rope_table, const array& keys,
+                const array& values, const std::optional<PerLayerRows>& per_layer);
+
+/** True if such a step of the layer is a primitive. */
+bool runs_prepared(const array& h, const DecoderLayer& layer, const array& keys, const array& values);
+
 /** Null unless all weights are evaluated, dense, and packed or of one dtype; and without kernels of ours. */
 std::shared_ptr<const PreparedLayer> prepared(const AttentionLayer& attention,
                                               const FeedForwardLayer& feed_forward);
@@ -75,6 +82,9 @@ struct StepKeys {
   char *new_keys, *new_values;  // where the step's first row of head 0 goes
   std::int64_t cache_head;      // bytes from head to head there
 };
+
+/** Those of a reader. */
+StepKeys viewed(const array& keys, const array& values, const std::optional<AttentionMask>& mask);
 
 /** @param table the rope table (2, T, d / 2) */
 void attention_block(const PreparedAttention& layer, const StepRows& step, const char* table,

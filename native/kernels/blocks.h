@@ -185,6 +185,21 @@ array decoder_layer(const array& h, const DecoderLayer& layer, const array& rope
 AttentionOutput decoder_layer(const array& h, const DecoderLayer& layer, const array& rope_table,
                               const CacheRows& cache, const std::optional<PerLayerRows>& per_layer);
 
+/** What the layers of one type read in a step. */
+struct LayerReads {
+  array rope_table;
+  KeyRows seen;
+};
+
+/**
+ * Layers one after the other that have no keys and values of their own, and no per-layer inputs: on a CPU one
+ * node, where each of them is one.
+ *
+ * @param which of `reads`, for each layer
+ */
+array decoder_layers(const array& h, const std::vector<DecoderLayer>& layers, const std::vector<int>& which,
+                     const std::vector<LayerReads>& reads);
+
 /** The halves of a layer as compositions, on any device: what the primitive must equal. */
 namespace composed {
 array attention_block(const array& h, const AttentionLayer& layer, const array& rope_table,

@@ -58,7 +58,31 @@ class TopClusters : public CpuPrimitive {
   }
 };
 
-/** Inputs: h, the centroids, the table, ordering. Outputs: logits, tokens. */
+/** What scoring the tokens of h's best clusters reads. */
+struct ClusterJob {
+  RowView h;
+  WeightView centroids, table;
+  const std::int32_t* ordering;
+  int k;
+
+  int size() const { return table.outputs() / centroids.outputs(); }
+  std::vector<std::uint32_t> best() const {
+    std::vector<std::uint32_t> chosen(k);
+    best_clusters(h, centroids, k, chosen.data());
+    return chosen;
+  }
+  /** (k * size) scores. */
+  void scores(const std::vector<std::uint32_t>& chosen, char* logits) const {
+    std::vector<direct::LinearPart> parts;
+    for (int i = 0; i < k; ++i) {
+      const int first = static_cast<int>(chosen[i]) * size();
+      parts.emplace_back(table, first, first + size(), logits + i * size() * table.size(), size());
+    }
+    direct::linear(h, parts.data(), k);
+  }
+};
+
+/** Inputs: h, the centroids, the table, ordering. Outputs: logits and tokens, or the best token alone. */
 class ClusterScoring : public CpuPrimitives {
  public:
   ClusterScoring(mx::Stream stream, int k, Packings packings)
@@ -68,27 +92,36 @@ class ClusterScoring : public CpuPrimitives {
   void eval_cpu(const std::vector<array>& inputs, std::vector<array>& outputs) override {
     auto& encoder = mx::cpu::get_command_encoder(stream());
     for (array& out : outputs) allocate(out);
-    Inputs in(inputs, packings_, element_of(outputs[0], name()), encoder);
-    const array h = in.next();
-    const WeightView centroids = in.matrix(), table = in.matrix();
-    const auto* ordering = reinterpret_cast<const std::int32_t*>(in.vector());
+    Inputs in(inputs, packings_, element_of(inputs[0], name()), encoder);
+    ClusterJob job{.h = RowView(in.next()),
+                   .centroids = in.matrix(),
+                   .table = in.matrix(),
+                   .ordering = reinterpret_cast<const std::int32_t*>(in.vector()),
+                   .k = k_};
     for (array& out : outputs) encoder.set_output_array(out);
-    encoder.dispatch([x = RowView(h), centroids, table, ordering, k = k_, logits = bytes_of(outputs[0]),
-                      tokens = outputs[1].data<std::int32_t>()]() {
-      std::vector<std::uint32_t> chosen(k);
-      best_clusters(x, centroids, k, chosen.data());
-      const int size = table.outputs() / centroids.outputs();
-      std::vector<direct::LinearPart> parts;
-      for (int i = 0; i < k; ++i) {
-        const int first = static_cast<int>(chosen[i]) * size;
-        parts.emplace_back(table, first, first + size, logits + i * size * table.size(), size);
-        std::memcpy(tokens + i * size, ordering + first, size * sizeof(std::int32_t));
+    auto* tokens = outputs.back().data<std::int32_t>();
+    if (outputs.size() == 1) return encoder.dispatch([job, tokens]() { *tokens = best_token(job); });
+    encoder.dispatch([job, tokens, logits = bytes_of(outputs[0])]() {
+      const auto chosen = job.best();
+      job.scores(chosen, logits);
+      for (int i = 0; i < job.k; ++i) {
+        std::memcpy(tokens + i * job.size(), job.ordering + static_cast<std::int64_t>(chosen[i]) * job.size(),
+                    job.size() * sizeof(std::int32_t));
       }
-      direct::linear(x, parts.data(), k);
     });
   }
 
  private:
+  static std::int32_t best_token(const ClusterJob& job) {
+    const auto chosen = job.best();
+    const int count = job.k * job.size();
+    char* logits = Scratch(count * job.table.size()).take(0);
+    job.scores(chosen, logits);
+    const int place = row_functions().argmax[static_cast<int>(job.table.element())](logits, count);
+    return job
+        .ordering[static_cast<std::int64_t>(chosen[place / job.size()]) * job.size() + place % job.size()];
+  }
+
   int k_;
   Packings packings_;
 };
@@ -138,26 +171,52 @@ array top_clusters(const array& h, const array& centroids, int k) {
   return mx::slice(order, {count - k}, {count});
 }
 
-ClusterScores cluster_scores(const array& h, const array& centroids, int k, const Matrix& table,
-                             const array& ordering) {
-  constexpr const char* kName = "cluster_scores";
-  check(h, centroids, k, kName);
-  const int rows = outputs(table), clusters = centroids.shape(0);
-  require(rows % clusters == 0 && ordering.shape() == mx::Shape{rows} && ordering.dtype() == mx::int32, kName,
-          "expected a table of C * size rows and ordering int32 (C * size)");
-  check_matrix(table, h.shape(2), kName);
-  if (!own_kernels() || !packed_or(h.dtype(), table))
-    return composed_scores(h, centroids, k, table, ordering);
+namespace {
+
+void check(const array& h, const array& centroids, int k, const Matrix& table, const array& ordering,
+           const char* kernel) {
+  check(h, centroids, k, kernel);
+  const int rows = outputs(table);
+  require(
+      rows % centroids.shape(0) == 0 && ordering.shape() == mx::Shape{rows} && ordering.dtype() == mx::int32,
+      kernel, "expected a table of C * size rows and ordering int32 (C * size)");
+  check_matrix(table, h.shape(2), kernel);
+}
+
+/** The primitive and its inputs; nothing where it is a composition. */
+std::optional<std::pair<std::shared_ptr<mx::Primitive>, std::vector<array>>> scoring(
+    const array& h, const array& centroids, int k, const Matrix& table, const array& ordering) {
+  if (!own_kernels() || !packed_or(h.dtype(), table)) return std::nullopt;
   std::vector<array> inputs{h};
   Packings packings;
   append(centroids, inputs, packings);
   append(table, inputs, packings);
   inputs.push_back(ordering);
-  const int count = k * (rows / clusters);
+  return std::pair{std::make_shared<ClusterScoring>(current_stream(), k, std::move(packings)),
+                   std::move(inputs)};
+}
+
+}  // namespace
+
+ClusterScores cluster_scores(const array& h, const array& centroids, int k, const Matrix& table,
+                             const array& ordering) {
+  check(h, centroids, k, table, ordering, "cluster_scores");
+  auto own = scoring(h, centroids, k, table, ordering);
+  if (!own) return composed_scores(h, centroids, k, table, ordering);
+  const int count = k * (outputs(table) / centroids.shape(0));
   const auto made =
-      array::make_arrays({{1, count}, {1, count}}, {h.dtype(), mx::int32},
-                         std::make_shared<ClusterScoring>(current_stream(), k, std::move(packings)), inputs);
+      array::make_arrays({{1, count}, {1, count}}, {h.dtype(), mx::int32}, own->first, own->second);
   return {made[0], made[1]};
+}
+
+array best_cluster_token(const array& h, const array& centroids, int k, const Matrix& table,
+                         const array& ordering) {
+  check(h, centroids, k, table, ordering, "best_cluster_token");
+  if (auto own = scoring(h, centroids, k, table, ordering)) {
+    return array({1, 1}, mx::int32, std::move(own->first), std::move(own->second));
+  }
+  const auto [logits, tokens] = composed_scores(h, centroids, k, table, ordering);
+  return largest_token(logits, tokens);
 }
 
 }  // namespace mlx_gemma::kernels

@@ -35,4 +35,8 @@ struct ClusterScores {
 ClusterScores cluster_scores(const array& h, const array& centroids, int k, const Matrix& table,
                              const array& ordering);
 
+/** largest_token() of cluster_scores(), int32 (1, 1): on a CPU one node for both. */
+array best_cluster_token(const array& h, const array& centroids, int k, const Matrix& table,
+                         const array& ordering);
+
 }  // namespace mlx_gemma::kernels

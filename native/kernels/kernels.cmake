@@ -24,6 +24,7 @@ set(MLX_GEMMA_KERNEL_SOURCES
     ${_kernels}/key_groups.cpp
     ${_kernels}/kv_write.cpp
     ${_kernels}/layer_block.cpp
+    ${_kernels}/layer_stack.cpp
     ${_kernels}/linear.cpp
     ${_kernels}/mlx_operations.cpp
     ${_kernels}/norm.cpp

@@ -10,9 +10,6 @@ namespace {
 
 constexpr const char* kName = "decoder_layer";
 
-/** Rows from which on a layer is its composition: then the nodes cost little, and scratch would be large. */
-constexpr int kBlockRows = 64;
-
 /** Where a producer's rows go in its buffers. */
 struct CachePlace {
   int offset, first_position, window;
@@ -44,7 +41,7 @@ class LayerBlock : public CpuPrimitives {
                          .rows = h.shape(1),
                          .out = bytes_of(outputs[0])};
     const char* table = in.vector();
-    const StepKeys keys = outputs.size() > 1 ? written(in, outputs, first) : viewed(in);
+    const StepKeys keys = outputs.size() > 1 ? written(in, outputs, first) : read(in);
     RowView per_layer{};
     if (inputs.size() > 4) {
       const array all = in.dense();  // (1, T, L * P)
@@ -87,20 +84,9 @@ class LayerBlock : public CpuPrimitives {
             .cache_head = keys.shape(2) * row};
   }
 
-  StepKeys viewed(Inputs& in) const {
+  StepKeys read(Inputs& in) const {
     const array keys = in.next(), values = in.next();
-    return {.kv_heads = keys.shape(1),
-            .keys = bytes_of(keys),
-            .values = bytes_of(values),
-            .key_head = keys.strides(1),
-            .key_row = keys.strides(2),
-            .value_head = values.strides(1),
-            .value_row = values.strides(2),
-            .key_rows = keys.shape(2),
-            .mask = std::get<std::optional<AttentionMask>>(reads_),
-            .new_keys = nullptr,
-            .new_values = nullptr,
-            .cache_head = 0};
+    return viewed(keys, values, std::get<std::optional<AttentionMask>>(reads_));
   }
 
   std::shared_ptr<const PreparedLayer> layer_;
@@ -148,9 +134,41 @@ void check(const FeedForwardLayer& layer, int hidden) {
   require(outputs(projection) == hidden, kName, "the projections do not belong together");
 }
 
-/** What a step brings, against the layer. */
-void check(const array& h, const DecoderLayer& layer, const array& rope_table, const array& keys,
-           const array& values, const std::optional<PerLayerRows>& per_layer) {
+std::vector<array> inputs_of_step(const array& h, const DecoderLayer& layer, const array& rope_table,
+                                  const array& keys, const array& values,
+                                  const std::optional<PerLayerRows>& per_layer) {
+  std::vector<array> inputs;
+  inputs.reserve(5);
+  inputs.assign({h, rope_table, keys, values});
+  if (per_layer && layer.prepared()->feed_forward) inputs.push_back(per_layer->all);
+  return inputs;
+}
+
+std::shared_ptr<mx::Primitive> block(const DecoderLayer& layer, LayerBlock::Reads reads,
+                                     const std::optional<PerLayerRows>& per_layer) {
+  return std::make_shared<LayerBlock>(current_stream(), layer.prepared(), std::move(reads),
+                                      per_layer ? per_layer->layer : 0);
+}
+
+}  // namespace
+
+StepKeys viewed(const array& keys, const array& values, const std::optional<AttentionMask>& mask) {
+  return {.kv_heads = keys.shape(1),
+          .keys = bytes_of(keys),
+          .values = bytes_of(values),
+          .key_head = keys.strides(1),
+          .key_row = keys.strides(2),
+          .value_head = values.strides(1),
+          .value_row = values.strides(2),
+          .key_rows = keys.shape(2),
+          .mask = mask,
+          .new_keys = nullptr,
+          .new_values = nullptr,
+          .cache_head = 0};
+}
+
+void check_step(const array& h, const DecoderLayer& layer, const array& rope_table, const array& keys,
+                const array& values, const std::optional<PerLayerRows>& per_layer) {
   const AttentionLayer& attention = layer.attention();
   const int width = attention.width();
   element_of(h, kName);
@@ -171,29 +189,14 @@ void check(const array& h, const DecoderLayer& layer, const array& rope_table, c
           kName, "expected per-layer inputs (1, T, L * P) in the dtype of h, and a layer of them");
 }
 
+/** Rows from which on a layer is its composition: then the nodes cost little, and scratch would be large. */
+constexpr int kBlockRows = 64;
+
 bool runs_prepared(const array& h, const DecoderLayer& layer, const array& keys, const array& values) {
   const mx::Dtype dtype = h.dtype();
   return own_kernels() && layer.prepared() && layer.prepared()->dtype == dtype && keys.dtype() == dtype &&
          values.dtype() == dtype && h.shape(1) <= kBlockRows;
 }
-
-std::vector<array> inputs_of_step(const array& h, const DecoderLayer& layer, const array& rope_table,
-                                  const array& keys, const array& values,
-                                  const std::optional<PerLayerRows>& per_layer) {
-  std::vector<array> inputs;
-  inputs.reserve(5);
-  inputs.assign({h, rope_table, keys, values});
-  if (per_layer && layer.prepared()->feed_forward) inputs.push_back(per_layer->all);
-  return inputs;
-}
-
-std::shared_ptr<mx::Primitive> block(const DecoderLayer& layer, LayerBlock::Reads reads,
-                                     const std::optional<PerLayerRows>& per_layer) {
-  return std::make_shared<LayerBlock>(current_stream(), layer.prepared(), std::move(reads),
-                                      per_layer ? per_layer->layer : 0);
-}
-
-}  // namespace
 
 DecoderLayer::DecoderLayer(AttentionLayer attention, FeedForwardLayer feed_forward)
     : attention_(std::move(attention)), feed_forward_(std::move(feed_forward)) {
@@ -204,7 +207,7 @@ DecoderLayer::DecoderLayer(AttentionLayer attention, FeedForwardLayer feed_forwa
 
 array decoder_layer(const array& h, const DecoderLayer& layer, const array& rope_table, const KeyRows& seen,
                     const std::optional<PerLayerRows>& per_layer) {
-  check(h, layer, rope_table, seen.keys, seen.values, per_layer);
+  check_step(h, layer, rope_table, seen.keys, seen.values, per_layer);
   if (!runs_prepared(h, layer, seen.keys, seen.values)) {
     const array attended = composed::attention_block(h, layer.attention(), rope_table, seen);
     return composed::feed_forward_block(attended, layer.feed_forward(), per_layer);
@@ -217,7 +220,7 @@ array decoder_layer(const array& h, const DecoderLayer& layer, const array& rope
 
 AttentionOutput decoder_layer(const array& h, const DecoderLayer& layer, const array& rope_table,
                               const CacheRows& cache, const std::optional<PerLayerRows>& per_layer) {
-  check(h, layer, rope_table, cache.keys, cache.values, per_layer);
+  check_step(h, layer, rope_table, cache.keys, cache.values, per_layer);
   require(layer.attention().kv.has_value(), kName, "the layer has no keys and values of its own");
   require(cache.offset >= 0 && h.shape(1) <= cache.keys.shape(2) - cache.offset, kName,
           "rows outside of the buffer");

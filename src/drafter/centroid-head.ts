@@ -50,6 +50,7 @@ export async function centroidHead(
       if (!logits || !tokens) throw new MlxGemmaError("native", "the addon gave no cluster scores");
       return { logits, tokens };
     },
+    largest: (h) => ops.bestClusterToken(h, centroids, topK, table, tokenOrdering),
     [Symbol.dispose]() {
       disposeAll([centroids, tokenOrdering, ...arraysOf(table)]);
     },

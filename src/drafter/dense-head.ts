@@ -13,6 +13,7 @@ export function denseHead(embedding: Matrix): DraftHead {
   const vocab = rowCount(embedding);
   return {
     scores: (h: MlxArray) => ({ logits: ops.reshape(ops.linear(h, embedding), [1, vocab]) }),
+    largest: (h: MlxArray) => ops.argmax(ops.linear(h, embedding)),
     [Symbol.dispose]: () => {
       disposeAll(arraysOf(embedding));
     },

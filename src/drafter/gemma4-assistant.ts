@@ -3,13 +3,14 @@ import { disposeAll, evaluate, fromFloat32, type MlxArray, scope } from "../mlx/
 import { castOf } from "../mlx/cast.js";
 import { loadWeights } from "../mlx/load-weights.js";
 import { arraysOf, isPacked, type Matrix } from "../mlx/matrix.js";
+import type { NativeLayerReads } from "../mlx/native.js";
 import * as ops from "../mlx/ops.js";
 import type { KeysValues, SharedKv } from "../target/target.js";
 import { centroidHead } from "./centroid-head.js";
 import { denseHead } from "./dense-head.js";
 import type { DraftContext, DraftDistribution, Drafter, Proposal } from "./drafter.js";
 import type { DraftHead } from "./head.js";
-import { type DraftLayer, draftLayer, type LayerContext, type RopeTables } from "./layer.js";
+import { type DraftLayers, draftLayers, type RopeTables } from "./layers.js";
 import { pickToken } from "./pick.js";
 import { under } from "./weights.js";
 
@@ -43,7 +44,7 @@ export class Gemma4Assistant implements Drafter {
     /** The head, dense or by centroids. */
     readonly head: DraftHead,
     private readonly parts: {
-      readonly layers: readonly DraftLayer[];
+      readonly layers: DraftLayers;
       readonly preProjection: Matrix;
       readonly postProjection: Matrix;
       readonly norm: MlxArray;
@@ -98,9 +99,7 @@ export class Gemma4Assistant implements Drafter {
         preProjection: all.matrix("pre_projection"),
         postProjection: all.matrix("post_projection"),
         norm: all.tensor("model.norm.weight"),
-        layers: config.layers.map((layer, index) =>
-          draftLayer(config, layer, under(weights, quantizations, `model.layers.${index}.`)),
-        ),
+        layers: draftLayers(config, (index) => under(weights, quantizations, `model.layers.${index}.`)),
         eps: config.rmsNormEps,
         dtype,
         frequencies,
@@ -114,20 +113,26 @@ export class Gemma4Assistant implements Drafter {
 
   /** One draft step for one query position, lazily. */
   step({ embedding, hidden, sharedKv, position }: DraftStepInput): DraftStepOutput {
-    const h = this.#forward(embedding, hidden, { sharedKv, ropeTables: this.#ropeTables(position) });
+    const h = this.#forward(embedding, hidden, this.#reads(sharedKv, position));
     return { h, hidden: this.#hidden(h) };
   }
 
-  #forward(embedding: MlxArray, hidden: MlxArray, context: LayerContext): MlxArray {
+  #forward(embedding: MlxArray, hidden: MlxArray, reads: readonly NativeLayerReads[]): MlxArray {
     const { layers, preProjection, norm, eps } = this.parts;
-    let h = ops.joinedLinear([this.#own(embedding), this.#own(hidden)], preProjection);
-    for (const layer of layers) h = layer.forward(h, context);
-    return ops.rmsNorm(h, norm, eps);
+    const h = ops.joinedLinear([this.#own(embedding), this.#own(hidden)], preProjection);
+    return ops.rmsNorm(layers.forward(h, reads), norm, eps);
   }
 
   /** What the next step takes for the target's `last_hidden`. */
   #hidden(h: MlxArray): MlxArray {
     return ops.linear(h, this.parts.postProjection);
+  }
+
+  #reads(sharedKv: SharedKv, position: number): NativeLayerReads[] {
+    return this.parts.layers.readsOf({
+      sharedKv: this.#cast(sharedKv),
+      ropeTables: this.#ropeTables(position),
+    });
   }
 
   #ropeTables(position: number): RopeTables {
@@ -139,14 +144,16 @@ export class Gemma4Assistant implements Drafter {
   propose({ bonus, hidden, sharedKv, position, steps, embed, pick }: DraftContext): Proposal {
     if (steps === 0) return { distributions: [] };
     return scope(() => {
-      const context = { sharedKv: this.#cast(sharedKv), ropeTables: this.#ropeTables(position) };
+      const reads = this.#reads(sharedKv, position);
       const tokens: MlxArray[] = [];
       const distributions: DraftDistribution[] = [];
       let token = bonus;
       let h: MlxArray | undefined;
       for (let step = 0; step < steps; step++) {
-        h = this.#forward(embed(token), h ? this.#hidden(h) : hidden, context);
-        const picked = pickToken(this.head.scores(h), pick, position + 1 + step);
+        h = this.#forward(embed(token), h ? this.#hidden(h) : hidden, reads);
+        const picked = pick.probabilities
+          ? pickToken(this.head.scores(h), pick, position + 1 + step)
+          : { token: this.head.largest(h) };
         tokens.push(picked.token);
         if (picked.distribution) distributions.push(picked.distribution);
         token = picked.token;
@@ -156,7 +163,7 @@ export class Gemma4Assistant implements Drafter {
   }
 
   [Symbol.dispose](): void {
-    for (const part of [this.head, ...this.parts.layers]) part[Symbol.dispose]();
+    for (const part of [this.head, this.parts.layers]) part[Symbol.dispose]();
     disposeAll(this.parts.owned);
   }
 

@@ -12,4 +12,6 @@ export interface HeadScores {
 export interface DraftHead extends Disposable {
   /** h (1, 1, hidden_size) → scores. */
   scores(h: MlxArray): HeadScores;
+  /** h (1, 1, hidden_size) → int32 (1, 1), the token with the largest score. */
+  largest(h: MlxArray): MlxArray;
 }

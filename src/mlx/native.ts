@@ -63,17 +63,27 @@ export interface NativeFeedForwardWeights {
   readonly eps: number;
 }
 
-/** A decoder layer without keys and values of its own: weights that are handed over once. */
+/** A layer of `NativeDecoderLayers`. */
 export interface NativeDecoderLayer {
+  readonly attention: NativeAttentionWeights;
+  readonly feedForward: NativeFeedForwardWeights;
+  /** Which of the reads that `forward` is given. */
+  readonly reads: number;
+}
+
+/** What layers read: the rope table (2, T, d / 2), and keys and values (1, kvHeads, S, d) that are all seen. */
+export type NativeLayerReads = readonly [ropeTable: NativeArray, keys: NativeArray, values: NativeArray];
+
+/** Decoder layers one after the other, without keys and values of their own: weights that are handed over once. */
+export interface NativeDecoderLayers {
   /**
-   * The layer for h (1, T, H), lazily: with x = h + post_attention_layernorm(o_proj(attention(rope(q_norm(q_proj(
-   * input_layernorm(h))))))) over keys and values (1, kvHeads, S, d) that are all seen, `(x +
-   * post_feedforward_layernorm(down(gelu_tanh(gate(y)) * up(y)))) * layer_scalar`, y = pre_feedforward_layernorm(x).
+   * The layers for h (1, T, H), lazily. Each: with x = h + post_attention_layernorm(o_proj(attention(rope(q_norm(q_proj(
+   * input_layernorm(h))))))), `(x + post_feedforward_layernorm(down(gelu_tanh(gate(y)) * up(y)))) * layer_scalar`,
+   * y = pre_feedforward_layernorm(x).
    *
-   * @param ropeTable (2, T, d / 2)
    * @returns (1, T, H)
    */
-  forward(h: NativeArray, ropeTable: NativeArray, keys: NativeArray, values: NativeArray): NativeArray;
+  forward(h: NativeArray, reads: readonly NativeLayerReads[]): NativeArray;
   /** Lets go of the weights. Twice is harmless. */
   dispose(): void;
 }
@@ -138,6 +148,14 @@ export interface NativeOps {
     table: NativeMatrix,
     ordering: NativeArray,
   ): NativeArray[];
+  /** The token with the largest of the scores that `clusterScores` gives, int32 (1, 1). */
+  bestClusterToken(
+    h: NativeArray,
+    centroids: NativeArray,
+    k: number,
+    table: NativeMatrix,
+    ordering: NativeArray,
+  ): NativeArray;
   /**
    * `softmax(logits / temperature)` after the cuts, each a threshold: top-k (0: none), then top-p (1: none), then min-p
    * (0: none). (…, n) → float32 (…, n), 0 where they cut.
@@ -310,10 +328,7 @@ export interface NativeModule {
   setThreads(n: number): void;
   counters(): NativeCounters;
   readonly ops: NativeOps;
-  readonly DecoderLayer: new (
-    attention: NativeAttentionWeights,
-    feedForward: NativeFeedForwardWeights,
-  ) => NativeDecoderLayer;
+  readonly DecoderLayers: new (layers: readonly NativeDecoderLayer[]) => NativeDecoderLayers;
   /** `dispose` of each. */
   disposeAll(arrays: readonly NativeArray[]): void;
   fromInt32(data: Int32Array, shape: readonly number[]): NativeArray;

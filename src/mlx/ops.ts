@@ -101,6 +101,15 @@ export const clusterScores = (
   ordering: MlxArray,
 ): MlxArray[] => buildList((ops) => ops.clusterScores(h, centroids, k, table, ordering));
 
+/** The token of the largest of `clusterScores`: int32 (1, 1). */
+export const bestClusterToken = (
+  h: MlxArray,
+  centroids: MlxArray,
+  k: number,
+  table: NativeMatrix,
+  ordering: MlxArray,
+): MlxArray => build((ops) => ops.bestClusterToken(h, centroids, k, table, ordering));
+
 /** What of a distribution is left before a token is drawn; see `SamplingOptions`. */
 export interface Cuts {
   readonly temperature: number;

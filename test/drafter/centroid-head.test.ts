@@ -42,6 +42,7 @@ describe("the centroid head", () => {
     const ids = await numbers(scores.tokens);
     expect([...ids].sort()).toEqual(tokens);
     expect(await numbers(scores.logits)).toEqual(ids.map((id) => id + 1));
+    expect(await numbers(made.largest(H()))).toEqual([Math.max(...ids)]);
     made[Symbol.dispose]();
   });
 

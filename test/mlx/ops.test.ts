@@ -80,6 +80,18 @@ const CASES: {
     [3, 4, 6, 4],
     [2, 2],
   ],
+  bestClusterToken: [
+    () =>
+      ops.bestClusterToken(
+        floats([1, 0], [1, 1, 2]),
+        floats([0, 0, 1, 0], [2, 2]),
+        1,
+        floats([1, 0, 2, 0, 4, 0, 3, 0], [4, 2]),
+        ints([7, 5, 6, 4]),
+      ),
+    [6],
+    [1, 1],
+  ],
   probabilities: [
     () => ops.probabilities(floats([0, Math.log(3), -9, 5, 5, 4.9]), { ...CUTS, topK: 2, temperature: 0.5 }),
     [0, 0, 0, 0.5, 0.5, 0],

@@ -166,6 +166,40 @@ void readers(const Sizes& s, mx::Dtype dtype) {
   }
 }
 
+/** Several layers in one node are one after the other; a mixture of experts among them makes it several. */
+void stacks(const Sizes& s, mx::Dtype dtype) {
+  if (s.per_layer > 0) return;
+  const int rows = uniform(0, 2) == 0 ? 1 : uniform(2, 16), past = uniform(0, 200);
+  const bool experts = uniform(0, 3) == 0;
+  std::vector<DecoderLayer> layers;
+  std::vector<int> which;
+  for (int i = 0; i < 4; ++i) {
+    layers.push_back(decoder_layer_of(s, dtype, false, experts && i == 2));
+    which.push_back(uniform(0, 1));
+  }
+  std::vector<LayerReads> reads;
+  for (int i = 0; i < 2; ++i) {
+    const mx::Shape shape{1, s.kv_heads, past + rows, s.width};
+    reads.push_back({rope_table(frequencies(s.width), past + i, rows, dtype),
+                     {normal(shape, dtype), normal(shape, dtype), std::nullopt}});
+    if (i == 1) reads[i].seen.mask = AttentionMask{past, uniform(1, 70), 0};
+  }
+  const mx::array h = sized(some_size(), {1, rows, s.hidden}, dtype);
+  mx::array want = h;
+  for (int i = 0; i < 4; ++i) {
+    const auto& [table, seen] = reads[which[i]];
+    want = composed::attention_block(want, layers[i].attention(), table, seen);
+    want = composed::feed_forward_block(want, layers[i].feed_forward(), std::nullopt);
+  }
+  const std::string bits_h = bits(want);
+  for (int threads = 1; threads <= 3; ++threads) {
+    set_threads(threads);
+    const mx::array got = decoder_layers(h, layers, which, reads);
+    check(experts || std::string(got.primitive().name()) == "GemmaLayerStack", "decoder_layers is one node");
+    check(bits(got) == bits_h, "decoder_layers");
+  }
+}
+
 /** Weights that are not in memory when the layer is made, or lie apart there, make it a composition; its bits
  * stay. */
 void unprepared(const Sizes& s, mx::Dtype dtype) {
@@ -239,6 +273,8 @@ void centroids(mx::Dtype dtype) {
   const mx::array all = mx::reshape(project(h, table), {1, clusters * size});
   check(bits(logits) == bits(mx::take(all, picked, 1)), "cluster_scores: logits");
   check(bits(tokens) == bits(mx::take(ordering, picked, 0)), "cluster_scores: tokens");
+  check(bits(best_cluster_token(h, centroids, k, table, ordering)) == bits(largest_token(logits, tokens)),
+        "best_cluster_token");
 }
 
 /** A projection of what lies in two or three arrays is that of their concatenation. */
@@ -301,6 +337,7 @@ void blocks_tests() {
       for (int i = 0; i < 9; ++i) {
         producers(s, dtype);
         readers(s, dtype);
+        stacks(s, dtype);
       }
       unprepared(s, dtype);
       specials(s, dtype);

@@ -1,4 +1,4 @@
-#include "decoder_layer.h"
+#include "decoder_layers.h"
 
 #include <optional>
 #include <stdexcept>
@@ -13,7 +13,7 @@ namespace mlx_gemma {
 
 namespace {
 
-constexpr napi_type_tag kLayerTag = {0x6d6c7867656d6d61, 0x6465636f64657201};
+constexpr napi_type_tag kLayersTag = {0x6d6c7867656d6d61, 0x6465636f64657201};
 
 Napi::Object ParseObject(const Napi::Value& value) {
   if (!value.IsObject()) throw std::invalid_argument("expected an object");
@@ -44,19 +44,23 @@ kernels::FeedForwardLayer ParseFeedForward(const Napi::Object& layer) {
           .eps = layer.Get("eps").ToNumber()};
 }
 
-/** NativeDecoderLayer. */
-class DecoderLayer : public Napi::ObjectWrap<DecoderLayer> {
+/** NativeDecoderLayers. */
+class DecoderLayers : public Napi::ObjectWrap<DecoderLayers> {
  public:
   static Napi::Function Define(Napi::Env env) {
-    return DefineClass(env, "DecoderLayer",
-                       {InstanceMethod<&DecoderLayer::Forward>("forward", napi_default_method),
-                        InstanceMethod<&DecoderLayer::Dispose>("dispose", napi_default_method)});
+    return DefineClass(env, "DecoderLayers",
+                       {InstanceMethod<&DecoderLayers::Forward>("forward", napi_default_method),
+                        InstanceMethod<&DecoderLayers::Dispose>("dispose", napi_default_method)});
   }
 
-  explicit DecoderLayer(const Napi::CallbackInfo& info) : Napi::ObjectWrap<DecoderLayer>(info) {
+  explicit DecoderLayers(const Napi::CallbackInfo& info) : Napi::ObjectWrap<DecoderLayers>(info) {
     Guarded(info.Env(), [&] {
-      weights_.emplace(ParseAttention(ParseObject(info[0])), ParseFeedForward(ParseObject(info[1])));
-      Value().TypeTag(&kLayerTag);
+      for (const Napi::Object& layer : ParseList(info[0], "layers", ParseObject)) {
+        layers_.emplace_back(ParseAttention(ParseObject(layer.Get("attention"))),
+                             ParseFeedForward(ParseObject(layer.Get("feedForward"))));
+        which_.push_back(layer.Get("reads").ToNumber());
+      }
+      Value().TypeTag(&kLayersTag);
     });
   }
 
@@ -64,30 +68,35 @@ class DecoderLayer : public Napi::ObjectWrap<DecoderLayer> {
   Napi::Value Forward(const Napi::CallbackInfo& info) {
     return Guarded(info.Env(), [&] {
       CheckTag(info);
-      if (!weights_) throw std::logic_error("the layer is disposed");
-      const Arguments a(info);
-      const kernels::KeyRows seen{a.array(2), a.array(3), std::nullopt};
-      return WrapArray(info.Env(),
-                       kernels::decoder_layer(a.array(0), *weights_, a.array(1), seen, std::nullopt));
+      if (layers_.empty()) throw std::logic_error("the layers are disposed");
+      const auto reads = ParseList(info[1], "reads", ParseReads);
+      return WrapArray(info.Env(), kernels::decoder_layers(UnwrapArray(info[0]), layers_, which_, reads));
     });
+  }
+
+  static kernels::LayerReads ParseReads(const Napi::Value& value) {
+    const std::vector<mx::array> parts = ParseList(value, "arrays", UnwrapArray);
+    if (parts.size() != 3) throw std::invalid_argument("expected a rope table, keys and values");
+    return {parts[0], {parts[1], parts[2], std::nullopt}};
   }
 
   void Dispose(const Napi::CallbackInfo& info) {
     Guarded(info.Env(), [&] {
       CheckTag(info);
-      weights_.reset();
+      layers_.clear();
     });
   }
 
-  static void CheckTag(const Napi::CallbackInfo& info) { CheckThis(info, kLayerTag, "a layer"); }
+  static void CheckTag(const Napi::CallbackInfo& info) { CheckThis(info, kLayersTag, "decoder layers"); }
 
-  std::optional<kernels::DecoderLayer> weights_;
+  std::vector<kernels::DecoderLayer> layers_;
+  std::vector<int> which_;
 };
 
 }  // namespace
 
-void RegisterDecoderLayer(Napi::Env env, Napi::Object exports) {
-  exports.Set("DecoderLayer", DecoderLayer::Define(env));
+void RegisterDecoderLayers(Napi::Env env, Napi::Object exports) {
+  exports.Set("DecoderLayers", DecoderLayers::Define(env));
 }
 
 }  // namespace mlx_gemma
