@@ -69,7 +69,11 @@ struct StepRows {
   std::size_t row_bytes(int elements) const {
     return static_cast<std::size_t>(elements) * element_size(element);
   }
+  RowView output() const { return {out, rows, static_cast<std::int64_t>(row_bytes(hidden))}; }
 };
+
+/** @param h, out (1, T, H), with memory */
+StepRows step_rows(const array& h, array& out);
 
 /** Keys and values as the attention of a step reads them, and where a producer writes its own first. */
 struct StepKeys {
@@ -96,5 +100,9 @@ void attention_block(const PreparedAttention& layer, const StepRows& step, const
  * @param per_layer (T, P), of models with per-layer inputs
  */
 void feed_forward_block(const PreparedFeedForward& layer, const StepRows& step, const RowView& per_layer);
+
+/** Both halves, one after the other; with experts the first alone. In place if h is out. */
+void layer_block(const PreparedLayer& layer, StepRows step, const char* table, const StepKeys& keys,
+                 const RowView& per_layer);
 
 }  // namespace mlx_gemma::kernels

@@ -15,8 +15,7 @@ void feed_forward_block(const PreparedFeedForward& layer, const StepRows& step, 
   char* gate = scratch.take(rows * inner_row);
   char* up = scratch.take(rows * inner_row);
   char* gated = scratch.take(rows * gate_row);
-  const RowView inner(gate, step.rows, inner_row), normed(x, step.rows, hidden_row),
-      out(step.out, step.rows, hidden_row);
+  const RowView inner(gate, step.rows, inner_row), normed(x, step.rows, hidden_row), out = step.output();
   const std::size_t all = rows * step.hidden;
 
   direct::rms_norm(step.element, step.h, layer.pre_norm, step.hidden, layer.eps, x);

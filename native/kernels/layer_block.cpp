@@ -34,29 +34,20 @@ class LayerBlock : public CpuPrimitives {
     const Element element = element_of(outputs[0], name());
     const Packings none;
     Inputs in(inputs, none, element, encoder);
-    const array h = in.next();
-    const StepRows first{.element = static_cast<int>(element),
-                         .h = RowView(h),
-                         .hidden = h.shape(2),
-                         .rows = h.shape(1),
-                         .out = bytes_of(outputs[0])};
+    const StepRows step = step_rows(in.next(), outputs[0]);
     const char* table = in.vector();
-    const StepKeys keys = outputs.size() > 1 ? written(in, outputs, first) : read(in);
+    const StepKeys keys = outputs.size() > 1 ? written(in, outputs, step) : read(in);
     RowView per_layer{};
     if (inputs.size() > 4) {
       const array all = in.dense();  // (1, T, L * P)
       const auto own =
-          static_cast<std::int64_t>(first.row_bytes(layer_->feed_forward->per_layer_input->gate.outputs()));
-      per_layer = RowView(bytes_of(all) + per_layer_ * own, first.rows,
-                          static_cast<std::int64_t>(first.row_bytes(all.shape(2))));
+          static_cast<std::int64_t>(step.row_bytes(layer_->feed_forward->per_layer_input->gate.outputs()));
+      per_layer = RowView(bytes_of(all) + per_layer_ * own, step.rows,
+                          static_cast<std::int64_t>(step.row_bytes(all.shape(2))));
     }
     for (array& out : outputs) encoder.set_output_array(out);
-    encoder.dispatch([layer = layer_, first, table, keys, per_layer]() {
-      attention_block(layer->attention, first, table, keys);
-      if (!layer->feed_forward) return;
-      StepRows second = first;
-      second.h = RowView(first.out, first.rows, static_cast<std::int64_t>(first.row_bytes(first.hidden)));
-      feed_forward_block(*layer->feed_forward, second, per_layer);
+    encoder.dispatch([layer = layer_, step, table, keys, per_layer]() {
+      layer_block(*layer, step, table, keys, per_layer);
     });
   }
 
@@ -151,6 +142,22 @@ std::shared_ptr<mx::Primitive> block(const DecoderLayer& layer, LayerBlock::Read
 }
 
 }  // namespace
+
+StepRows step_rows(const array& h, array& out) {
+  return {.element = static_cast<int>(element_of(out, kName)),
+          .h = RowView(h),
+          .hidden = h.shape(2),
+          .rows = h.shape(1),
+          .out = bytes_of(out)};
+}
+
+void layer_block(const PreparedLayer& layer, StepRows step, const char* table, const StepKeys& keys,
+                 const RowView& per_layer) {
+  attention_block(layer.attention, step, table, keys);
+  if (!layer.feed_forward) return;
+  step.h = step.output();
+  feed_forward_block(*layer.feed_forward, step, per_layer);
+}
 
 StepKeys viewed(const array& keys, const array& values, const std::optional<AttentionMask>& mask) {
   return {.kv_heads = keys.shape(1),

@@ -24,12 +24,7 @@ class LayerStack : public CpuPrimitive {
     const Element element = element_of(out, name());
     const Packings none;
     Inputs in(inputs, none, element, encoder);
-    const array h = in.next();
-    const StepRows first{.element = static_cast<int>(element),
-                         .h = RowView(h),
-                         .hidden = h.shape(2),
-                         .rows = h.shape(1),
-                         .out = bytes_of(out)};
+    const StepRows first = step_rows(in.next(), out);
     std::vector<Reads> reads;
     for (const auto& mask : masks_) {
       const char* table = in.vector();
@@ -41,9 +36,8 @@ class LayerStack : public CpuPrimitive {
       StepRows step = first;
       for (std::size_t i = 0; i < layers.size(); ++i) {
         const auto& [table, keys] = reads[which[i]];
-        attention_block(layers[i]->attention, step, table, keys);
-        step.h = RowView(step.out, step.rows, static_cast<std::int64_t>(step.row_bytes(step.hidden)));
-        feed_forward_block(*layers[i]->feed_forward, step, RowView());
+        layer_block(*layers[i], step, table, keys, RowView());
+        step.h = step.output();
       }
     });
   }

@@ -1,5 +1,4 @@
-import type { MlxArray } from "../mlx/array.js";
-import { disposeAll } from "../mlx/array.js";
+import { disposeAll, type MlxArray } from "../mlx/array.js";
 import { arraysOf, type Matrix, rowCount } from "../mlx/matrix.js";
 import * as ops from "../mlx/ops.js";
 import type { DraftHead } from "./head.js";
