@@ -1,9 +1,6 @@
 #!/usr/bin/env node
 // mlx-gemma beside transformers, mlx-vlm and llama.cpp: the same weights, prompts and token counts, in turn, in one run.
 // docs/peers.md says what is measured how.
-//
-//   npm run bench:peers -- [--models embedded,208m,e2b] [--weights bf16,f32,4bit] [--only mlx-gemma,transformers,mlx-vlm,llama.cpp]
-//                          [--repetitions 5] [--threads N] [--quick] [--work DIR] [--python PATH] [--write-docs] [--no-save]
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { parseArgs } from "node:util";
@@ -11,6 +8,7 @@ import { bandwidthMeter } from "../lib/bandwidth.mjs";
 import { physicalCores } from "../lib/cores.mjs";
 import { saveRows } from "../lib/save-rows.mjs";
 import { machine } from "../machine.mjs";
+import { instructionSet } from "./instruction-set.mjs";
 import { llamaBench } from "./llama-bench.mjs";
 import { MODELS, WORK } from "./models.mjs";
 import { markdown, plot, printed } from "./report.mjs";
@@ -21,20 +19,34 @@ const FORMS = ["bf16", "f32", "4bit"];
 const DOCS = new URL("../../docs/peers.md", import.meta.url);
 const [BEGIN, END] = ["<!-- figures: begin -->", "<!-- figures: end -->"];
 
-const { values: flags } = parseArgs({
-  options: {
-    models: { type: "string", default: Object.keys(MODELS).join(",") },
-    weights: { type: "string", default: FORMS.join(",") },
-    only: { type: "string", default: IMPLEMENTATIONS.join(",") },
-    repetitions: { type: "string" },
-    threads: { type: "string" },
-    quick: { type: "boolean", default: false },
-    work: { type: "string", default: WORK },
-    python: { type: "string" },
-    "write-docs": { type: "boolean", default: false },
-    "no-save": { type: "boolean", default: false },
-  },
-});
+const USAGE = `Usage: npm run bench:peers -- [options]
+
+  --models LIST       of ${Object.keys(MODELS).join(",")} (default: all)
+  --weights LIST      of ${FORMS.join(",")} (default: all)
+  --only LIST         of ${IMPLEMENTATIONS.join(",")} (default: all)
+  --repetitions N     counted ones; one more warms up (default: 5)
+  --threads N         default: physical cores
+  --quick             one repetition, a few tokens: does everything work?
+  --work DIR          where peers and models are kept (default: ${WORK})
+  --python PATH       a Python that has the peers' packages
+  --write-docs        tables into docs/peers.md
+  --no-save           no rows, no plot
+`;
+
+const OPTIONS = {
+  models: { type: "string", default: Object.keys(MODELS).join(",") },
+  weights: { type: "string", default: FORMS.join(",") },
+  only: { type: "string", default: IMPLEMENTATIONS.join(",") },
+  repetitions: { type: "string" },
+  threads: { type: "string" },
+  quick: { type: "boolean", default: false },
+  work: { type: "string", default: WORK },
+  python: { type: "string" },
+  "write-docs": { type: "boolean", default: false },
+  "no-save": { type: "boolean", default: false },
+  help: { type: "boolean", short: "h", default: false },
+};
+let flags;
 
 const listOf = (flag, known) => {
   const chosen = flags[flag].split(",");
@@ -58,22 +70,28 @@ try {
 }
 
 async function main() {
+  flags = parseArgs({ options: OPTIONS }).values;
+  if (flags.help) {
+    process.stdout.write(USAGE);
+    return 0;
+  }
   const only = listOf("only", IMPLEMENTATIONS);
   const models = listOf("models", Object.keys(MODELS));
   const forms = listOf("weights", FORMS);
   const threads = count("threads", physicalCores());
   const work = flags.work;
+  const isa = instructionSet();
   mkdirSync(work, { recursive: true });
   const context = {
-    ...{ work, threads, only, tell, quick: flags.quick },
+    ...{ work, threads, only, tell, quick: flags.quick, env: isa.env },
     repetitions: count("repetitions", flags.quick ? 1 : 5),
     bandwidth: bandwidthMeter(join(work, "tools"), threads),
-    ...(await setUp(only, { work, threads, tell })),
+    ...(await setUp(only, { work, threads, isa, tell })),
   };
   const about = {
     ...machine(),
     peers: await peerVersions(context.python),
-    ...{ threads, repetitions: context.repetitions, quick: flags.quick, only },
+    ...{ instructionSet: isa.name, threads, repetitions: context.repetitions, quick: flags.quick, only },
   };
   const variants = [];
   for (const model of models) {

@@ -49,18 +49,22 @@ export async function setUpPython({ work, python, tell }) {
   return program;
 }
 
-/** @returns `{ source, program }`: llama.cpp's source folder, and the path of one of its programs */
-export async function setUpLlama({ work, python, threads, tell }) {
+/**
+ * @param isa how it is built and where (instruction-set.mjs)
+ * @returns `{ source, program }`: llama.cpp's source folder, and the path of one of its programs
+ */
+export async function setUpLlama({ work, python, threads, isa, tell }) {
   const source = join(work, "llama.cpp");
   if (!existsSync(join(source, "CMakeLists.txt"))) await unpackLlama({ work, python, source, tell });
-  const build = join(work, "llama-build");
+  const build = join(work, isa.llama.folder);
+  const settings = { ...LLAMA_OPTIONS, ...isa.llama.options };
   const built = { source, program: (name) => join(build, "bin", name) };
   const stamp = join(build, "ready.json");
-  const made = JSON.stringify([LLAMA, LLAMA_OPTIONS, LLAMA_TARGETS, await Promise.all(DRIVER.map(sha256))]);
+  const made = JSON.stringify([LLAMA, settings, LLAMA_TARGETS, await Promise.all(DRIVER.map(sha256))]);
   if (existsSync(stamp) && readFileSync(stamp, "utf8") === made) return built;
   tell("building llama.cpp: 10 minutes on 2 cores");
   rmSync(stamp, { force: true });
-  const options = Object.entries({ LLAMA_CPP_DIR: source, ...LLAMA_OPTIONS });
+  const options = Object.entries({ LLAMA_CPP_DIR: source, ...settings });
   const defines = options.map(([key, value]) => `-D${key}=${value}`);
   await command("cmake", ["-S", here("llama"), "-B", build, "-G", "Ninja", ...defines]);
   await command("ninja", ["-C", build, "-j", String(threads), ...LLAMA_TARGETS]);
