@@ -64,6 +64,7 @@ export async function setUpLlama({ work, python, threads, isa, tell }) {
   if (existsSync(stamp) && readFileSync(stamp, "utf8") === made) return built;
   tell("building llama.cpp: 10 minutes on 2 cores");
   rmSync(stamp, { force: true });
+  rmSync(join(build, "CMakeCache.txt"), { force: true }); // It holds to the checkout that wrote it.
   const options = Object.entries({ LLAMA_CPP_DIR: source, ...settings });
   const defines = options.map(([key, value]) => `-D${key}=${value}`);
   await command("cmake", ["-S", here("llama"), "-B", build, "-G", "Ninja", ...defines]);
