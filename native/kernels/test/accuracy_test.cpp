@@ -230,18 +230,19 @@ void gelu_accuracy(mx::Dtype dtype) {
   for (int i = 0; i < n; ++i) {
     const double u = 0.79788456080286535588 * (gs[i] + 0.044715 * gs[i] * gs[i] * gs[i]);
     const double gelu = gs[i] / (1 + std::exp(-2 * u));
-    // Rounded once before up; the exponent's own rounding counts |2u| times; e^-88 is as far as it goes.
-    const double bound = ((6 + 8 * std::min(std::abs(u), 44.0)) * kEpsilon + 1.001 * half_spacing(dtype)) *
+    // Rounded once before up; the exponent's own rounding counts |2u| times; less than e^-44 of g is none.
+    const double bound = ((6 + 8 * std::min(std::abs(u), 22.0)) * kEpsilon + 1.001 * half_spacing(dtype)) *
                              std::abs(gelu * us[i]) +
-                         (0x1p-126 * std::abs(gs[i]) + smallest_step(dtype)) * std::abs(us[i]);
+                         (0x1p-63 * std::abs(gs[i]) + smallest_step(dtype)) * std::abs(us[i]);
     ok = ok && within("gelu_multiply", got[i], gelu * us[i], bound, dtype);
   }
   check(ok, "gelu_multiply " + text(dtype));
-  const auto special =
-      numbers(gelu_multiply(from_values({kNan, 1, static_cast<float>(kInfinity)}, {3}, dtype),
-                            from_values({1, kNan, 1}, {3}, dtype)));
-  check(std::isnan(special[0]) && std::isnan(special[1]) && std::isinf(special[2]),
+  const auto infinity = static_cast<float>(kInfinity);
+  const auto special = numbers(gelu_multiply(from_values({kNan, 1, infinity, -infinity, -9}, {5}, dtype),
+                                             from_values({1, kNan, 1, 1, 1e-4f}, {5}, dtype)));
+  check(std::isnan(special[0]) && std::isnan(special[1]) && std::isinf(special[2]) && special[3] == 0,
         "gelu_multiply " + text(dtype) + " specials");
+  check(special[4] == 0, "gelu_multiply " + text(dtype) + " makes no subnormal numbers");
 }
 
 void softcap_accuracy(mx::Dtype dtype) {
