@@ -25,8 +25,8 @@ inline void store_group(T* p, int n, typename V::Float a, typename V::Float b) {
 
 /**
  * g / 2 * (1 + tanh u) as g / (1 + e^(-2u)), u = sqrt(2/pi) * (g + 0.044715 g³): no cancellation for negative
- * g. 0 where that is less than e^-44 of g: next to nothing would make subnormal products, which take some
- * processors a hundred times as long (in the reference it is 0 below 2^-25 already).
+ * g. 0 where that is less than e^-44 of g: next to nothing would make subnormal products, which slow
+ * some processors down a lot (in the reference it is 0 below 2^-25 already).
  */
 template <class V>
 inline typename V::Float gelu(typename V::Float g) {

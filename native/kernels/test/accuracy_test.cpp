@@ -238,11 +238,16 @@ void gelu_accuracy(mx::Dtype dtype) {
   }
   check(ok, "gelu_multiply " + text(dtype));
   const auto infinity = static_cast<float>(kInfinity);
-  const auto special = numbers(gelu_multiply(from_values({kNan, 1, infinity, -infinity, -9}, {5}, dtype),
-                                             from_values({1, kNan, 1, 1, 1e-4f}, {5}, dtype)));
+  const auto special = numbers(gelu_multiply(from_values({kNan, 1, infinity, -infinity}, {4}, dtype),
+                                             from_values({1, kNan, 1, 1}, {4}, dtype)));
   check(std::isnan(special[0]) && std::isnan(special[1]) && std::isinf(special[2]) && special[3] == 0,
         "gelu_multiply " + text(dtype) + " specials");
-  check(special[4] == 0, "gelu_multiply " + text(dtype) + " makes no subnormal numbers");
+  std::vector<float> negative;
+  for (int i = 1; i <= 10000; ++i) negative.push_back(-0.01f * static_cast<float>(i));
+  const mx::array far = from_values(negative, {10000}, dtype);
+  const auto tails = numbers(gelu_multiply(far, mx::full(far.shape(), 1e-3f, dtype)));
+  check(std::all_of(tails.begin(), tails.end(), [](double y) { return y == 0 || std::abs(y) >= 0x1p-126; }),
+        "gelu_multiply " + text(dtype) + " makes no subnormal numbers");
 }
 
 void softcap_accuracy(mx::Dtype dtype) {
