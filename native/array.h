@@ -1,4 +1,4 @@
-// The JavaScript face of mlx::core::array: NativeArray of src/mlx/native.ts.
+// The JavaScript face of mlx::core::array: NativeArray of src/mlx/native-array.ts.
 #pragma once
 
 #include <napi.h>
@@ -24,7 +24,7 @@ const mlx::core::array* FindArray(const Napi::Value& value);
 /** The array behind a handle. @throws std::invalid_argument for anything else, or a disposed handle. */
 const mlx::core::array& UnwrapArray(const Napi::Value& value);
 
-/** A dtype by its name in native.ts. @throws std::invalid_argument for other names. */
+/** A dtype by its name in native-array.ts. @throws std::invalid_argument for other names. */
 mlx::core::Dtype ParseDtype(const Napi::Value& value);
 
 /** A shape from an array of numbers. @throws std::invalid_argument when it is none. */

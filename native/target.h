@@ -1,4 +1,4 @@
-// The N-API face of the text model: NativeTarget and NativeSession of src/mlx/native.ts.
+// The N-API face of the text model: NativeTarget and NativeSession of src/mlx/native-target.ts.
 #pragma once
 
 #include <napi.h>

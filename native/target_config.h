@@ -1,4 +1,4 @@
-// NativeTargetConfig of src/mlx/native.ts → gemma4::Config.
+// NativeTargetConfig of src/mlx/native-target.ts → gemma4::Config.
 #pragma once
 
 #include <napi.h>

@@ -1,12 +1,15 @@
 // Where MLX_GEMMA_ISA holds us to an instruction set that the processor is better than, peers are held to it, too.
 
+/** For all that the processor has, but for what llama/CMakeLists.txt leaves out: AMX. */
+const NATIVE_BUILD = { folder: "llama-build", options: {} };
+
 /**
  * For each instruction set: how llama.cpp is built for it, in a folder of its own, and variables that hold the libraries of the Python
- * peers to it (torch's own kernels, oneDNN, MKL, OpenBLAS). llama.cpp is never built with AMX (llama/CMakeLists.txt).
+ * peers to it (torch's own kernels, oneDNN, MKL, OpenBLAS).
  */
 const SETS = {
   avx512: {
-    llama: { folder: "llama-build", options: {} },
+    llama: NATIVE_BUILD,
     env: {
       ATEN_CPU_CAPABILITY: "avx512",
       ONEDNN_MAX_CPU_ISA: "AVX512_CORE_BF16",
@@ -27,8 +30,6 @@ const SETS = {
     },
   },
 };
-/** All that the processor has, but for what llama/CMakeLists.txt leaves out. */
-const NATIVE = { llama: { folder: "llama-build", options: {} }, env: {} };
 
 /**
  * @param name what MLX_GEMMA_ISA says, or nothing
@@ -36,7 +37,7 @@ const NATIVE = { llama: { folder: "llama-build", options: {} }, env: {} };
  * @throws Error for a setting of MLX_GEMMA_ISA in which peers can't follow
  */
 export function instructionSet(name = process.env.MLX_GEMMA_ISA ?? "") {
-  if (name === "") return { name: "native", ...NATIVE };
+  if (name === "") return { name: "native", llama: NATIVE_BUILD, env: {} };
   const set = SETS[name];
   if (!set)
     throw new Error(

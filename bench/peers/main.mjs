@@ -46,15 +46,14 @@ const OPTIONS = {
   "no-save": { type: "boolean", default: false },
   help: { type: "boolean", short: "h", default: false },
 };
-let flags;
 
-const listOf = (flag, known) => {
+const listOf = (flags, flag, known) => {
   const chosen = flags[flag].split(",");
   const stranger = chosen.find((item) => !known.includes(item));
   if (stranger !== undefined) throw new Error(`--${flag}: no ${stranger}; there are ${known.join(", ")}`);
   return known.filter((item) => chosen.includes(item));
 };
-const count = (flag, fallback) => {
+const count = (flags, flag, fallback) => {
   const value = Number(flags[flag] ?? fallback);
   if (!Number.isInteger(value) || value < 1)
     throw new Error(`--${flag} must be a whole number of at least 1`);
@@ -70,23 +69,23 @@ try {
 }
 
 async function main() {
-  flags = parseArgs({ options: OPTIONS }).values;
+  const { values: flags } = parseArgs({ options: OPTIONS });
   if (flags.help) {
     process.stdout.write(USAGE);
     return 0;
   }
-  const only = listOf("only", IMPLEMENTATIONS);
-  const models = listOf("models", Object.keys(MODELS));
-  const forms = listOf("weights", FORMS);
-  const threads = count("threads", physicalCores());
+  const only = listOf(flags, "only", IMPLEMENTATIONS);
+  const models = listOf(flags, "models", Object.keys(MODELS));
+  const forms = listOf(flags, "weights", FORMS);
+  const threads = count(flags, "threads", physicalCores());
   const work = flags.work;
   const isa = instructionSet();
   mkdirSync(work, { recursive: true });
   const context = {
     ...{ work, threads, only, tell, quick: flags.quick, env: isa.env },
-    repetitions: count("repetitions", flags.quick ? 1 : 5),
+    repetitions: count(flags, "repetitions", flags.quick ? 1 : 5),
     bandwidth: bandwidthMeter(join(work, "tools"), threads),
-    ...(await setUp(only, { work, threads, isa, tell })),
+    ...(await setUp(only, { work, threads, isa, tell, python: flags.python })),
   };
   const about = {
     ...machine(),
@@ -109,21 +108,16 @@ async function main() {
 
 /** What can't be set up is missing in the tables, with its reason. */
 async function setUp(only, options) {
-  const missing = [];
   const attempt = async (what, make) => {
     try {
       return await make();
     } catch (error) {
-      missing.push(what);
       tell(`${what} can't be set up: ${error.message}`);
       return undefined;
     }
   };
   const peers = only.filter((name) => name !== IMPLEMENTATIONS[0]);
-  const python =
-    peers.length > 0
-      ? await attempt("Python", () => setUpPython({ ...options, python: flags.python }))
-      : undefined;
+  const python = peers.length > 0 ? await attempt("Python", () => setUpPython(options)) : undefined;
   const llama =
     python && only.includes("llama.cpp")
       ? await attempt("llama.cpp", () => setUpLlama({ ...options, python }))
